@@ -85,8 +85,7 @@ enum idm_place_state {
 
 enum idm_room { IDM_ROOM_OK, IDM_ROOM_FULL, IDM_ROOM_READ_ONLY };
 
-/* ---- keys and certificates
- * ---------------------------------------------------------------------*/
+/* ---- keys and certificates ---- */
 
 struct idm_key_info {
     enum idm_algorithm algorithm;  /* IDM_ALG_NONE: usable, but none that idmode would make */
@@ -130,8 +129,7 @@ struct idm_cert_profile {
     int64_t not_after;
 };
 
-/* ---- TPM
- * ---------------------------------------------------------------------------------------*/
+/* ---- TPM ---- */
 
 /* What stands at a persistent handle or an NV index. */
 enum idm_tpm_object {
@@ -161,8 +159,7 @@ struct idm_tpm_info {
 
 #define IDM_TPM_PERSISTENT_MAX 64u /* more than any chip has slots */
 
-/* ---- boot
- * --------------------------------------------------------------------------------------*/
+/* ---- boot ---- */
 
 enum idm_tri { IDM_UNKNOWN, IDM_NO, IDM_YES }; /* zero is unknown */
 
@@ -191,8 +188,7 @@ struct idm_platform {
     char image_version[IDM_VERSION_SIZE];
 };
 
-/* ---- the struct
- * --------------------------------------------------------------------------------*/
+/* ---- the struct ---- */
 
 struct idm_backends {
     void *self;

@@ -88,6 +88,7 @@ struct idm_settings {
     char access_group[64];
     char hooks_directory[IDM_PATH_SIZE];
     uint32_t hooks_timeout_ms;
+    bool verbose; /* not from a file: the trace goes to standard error as well */
     /* At least one value was invalid: the commands that must go on (boot, mode, status, hook) use
      * the default in its place, say so, and report the reason settings-invalid; all others exit 2.
      */

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "backends/settings.h"
+#include "backends/platform/settings_file.h"
+#include "backends/platform/settings_value.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WARNINGS_MAX 20 /* for each file */
+
+static const char what[] = "read the configuration";
+
+struct reading {
+    struct idm_settings_raw raw[IDM_SETTINGS_ROWS_MAX]; /* what wins so far, row by row */
+    int root;
+    const char *root_path;
+    FILE *warnings;
+};
+
+static void reading_free(struct reading **reading)
+{
+    if (!*reading)
+        return;
+    for (size_t i = 0; i < IDM_SETTINGS_ROWS_MAX; i++)
+        free((*reading)->raw[i].value);
+    if ((*reading)->root >= 0)
+        (void)close((*reading)->root);
+    free(*reading);
+}
+
+static void free_file(econf_file **file)
+{
+    econf_freeFile(*file);
+}
+
+static bool is_known(const char *section, const char *key)
+{
+    for (size_t i = 0; i < idm_settings_row_count; i++) {
+        if (strcmp(idm_settings_rows[i].section, section) == 0 &&
+            (!key || strcmp(idm_settings_rows[i].key, key) == 0))
+            return true;
+    }
+    return false;
+}
+
+struct warning {
+    FILE *stream;
+    const char *shown;
+    int left;
+};
+
+/* An older image must boot with a newer configuration: what it does not know is only said. */
+static void warn_unknown(void *ctx, const char *section, const char *key, unsigned long line)
+{
+    struct warning *warning = ctx;
+    if (!warning->stream || warning->left <= 0 || is_known(section, key))
+        return;
+    if (!*section)
+        (void)fprintf(warning->stream, "idmode: %s:%lu: %s stands before any section: ignored\n",
+                      warning->shown, line, key);
+    else
+        (void)fprintf(warning->stream, "idmode: %s:%lu: unknown %s [%s] %s: ignored\n",
+                      warning->shown, line, is_known(section, NULL) ? "key" : "section", section,
+                      key);
+    if (--warning->left == 0)
+        (void)fprintf(warning->stream, "idmode: %s: no more warnings for this file\n",
+                      warning->shown);
+}
+
+static void take_values(struct reading *reading, const char *shown, econf_file *file)
+{
+    for (size_t i = 0; i < idm_settings_row_count; i++) {
+        const struct idm_settings_row *row = &idm_settings_rows[i];
+        struct idm_settings_raw *raw = &reading->raw[i];
+        char *value = NULL;
+        unsigned long line = 0;
+        if (!idm_settings_file_value(file, row->section, row->key, &value, &line))
+            continue;
+        free(raw->value);
+        raw->value = value;
+        raw->line = line;
+        (void)snprintf(raw->file, sizeof raw->file, "%s", shown);
+    }
+}
+
+static int take_file(struct reading *reading, int dir, const char *name, const char *shown,
+                     struct idm_error *err)
+{
+    __attribute__((cleanup(free_file))) econf_file *file = NULL;
+    struct warning warning = {.stream = reading->warnings, .shown = shown, .left = WARNINGS_MAX};
+    int r = idm_settings_file_parse(dir, name, shown, warn_unknown, &warning, &file, err);
+    if (r == 0)
+        take_values(reading, shown, file);
+    return r;
+}
+
+/* A path of the device: "/etc/…", below the root where there is one. Missing is fine. */
+static int take_below_root(struct reading *reading, const char *path, struct idm_error *err)
+{
+    char shown[2 * IDM_PATH_SIZE];
+    struct idm_error failed = {0};
+    (void)snprintf(shown, sizeof shown, "%s%s", reading->root_path, path);
+    int r = take_file(reading, reading->root, reading->root == AT_FDCWD ? path : path + 1, shown,
+                      &failed);
+    if (r == IDM_E_ABSENT)
+        return 0;
+    if (r < 0 && err)
+        *err = failed;
+    return r;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+    size_t size = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && size > 5 && strcmp(entry->d_name + size - 5, ".conf") == 0;
+}
+
+/* In the order of their bytes, whatever the locale. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int take_names(struct reading *reading, const char *path, struct dirent **names, int count,
+                      struct idm_error *err)
+{
+    int r = 0;
+    if (count > (int)IDM_SETTINGS_FILES)
+        r = idm_fail(err, IDM_E_SETTINGS, what, "%s%s: more than %u files", reading->root_path,
+                     path, IDM_SETTINGS_FILES);
+    for (int i = 0; i < count; i++) {
+        char file[IDM_PATH_SIZE + 64];
+        (void)snprintf(file, sizeof file, "%s/%s", path, names[i]->d_name);
+        if (r == 0)
+            r = take_below_root(reading, file, err);
+        free(names[i]);
+    }
+    free(names);
+    return r;
+}
+
+static int take_directory(struct reading *reading, const char *path, struct idm_error *err)
+{
+    struct dirent **names = NULL;
+    int fd = idm_settings_open(reading->root, reading->root == AT_FDCWD ? path : path + 1,
+                               O_RDONLY | O_DIRECTORY);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    int count = fd < 0 ? -1 : scandirat(fd, ".", &names, is_conf, by_bytes);
+    int failed = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (count < 0)
+        return idm_fail(err, IDM_E_SETTINGS, what, "%s%s: %s", reading->root_path, path,
+                        strerror(failed));
+    return take_names(reading, path, names, count, err);
+}
+
+static int take_all(struct reading *reading, const char *config, struct idm_error *err)
+{
+    if (config) {
+        int r = take_file(reading, AT_FDCWD, config, config, err);
+        return r == IDM_E_ABSENT ? idm_fail(err, IDM_E_SETTINGS, what, "%s: no such file", config)
+                                 : r;
+    }
+    if (*reading->root_path)
+        reading->root = open(reading->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (reading->root == -1)
+        return idm_fail(err, IDM_E_SETTINGS, what, "%s: %s", reading->root_path, strerror(errno));
+    int r = take_below_root(reading, "/usr/lib/idmode/idmode.conf", err);
+    if (r == 0)
+        r = take_below_root(reading, "/etc/idmode/idmode.conf", err);
+    if (r == 0)
+        r = take_directory(reading, "/etc/idmode/idmode.conf.d", err);
+    return r;
+}
+
+void idm_settings_default(struct idm_settings *ret)
+{
+    struct idm_settings settings = {0};
+    for (size_t i = 0; i < idm_settings_row_count; i++) {
+        struct idm_settings_raw none = {0};
+        idm_settings_apply(&settings, &idm_settings_rows[i], &none);
+    }
+    *ret = settings;
+}
+
+int idm_settings_read(struct idm_settings *ret, const char *root, const char *config,
+                      FILE *warnings, struct idm_error *err)
+{
+    struct idm_error failed = {0};
+    __attribute__((cleanup(reading_free))) struct reading *reading = calloc(1, sizeof *reading);
+    idm_settings_default(ret);
+    if (!reading)
+        return idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
+    reading->root = AT_FDCWD;
+    reading->root_path = root;
+    reading->warnings = warnings;
+    int r = take_all(reading, config, &failed);
+    if (r < 0) {
+        (void)idm_advise(&failed, "correct or remove the file; until then the defaults count");
+        ret->invalid = true;
+        ret->invalid_error = failed;
+        if (err)
+            *err = failed;
+        return r;
+    }
+    for (size_t i = 0; i < idm_settings_row_count; i++)
+        idm_settings_apply(ret, &idm_settings_rows[i], &reading->raw[i]);
+    idm_settings_check(ret, reading->raw);
+    return 0;
+}

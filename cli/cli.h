@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cli.h - what the commands share: an opened device, messages, JSON on stdout. */
+#ifndef IDM_CLI_CLI_H
+#define IDM_CLI_CLI_H
+
+#include "backends/store/lock.h"
+#include "cli/options.h"
+#include "engine/engine.h"
+
+#include <jansson.h>
+
+/* Settings, lock, backends and engine, opened in this order. */
+struct idm_session {
+    const struct idm_options *options;
+    const char *command;
+    struct idm_settings settings;
+    struct idm_lock lock;
+    struct idm_backends backends;
+    struct idm_engine *engine;
+};
+
+/* Opens everything under the lock. `goes_on`: the command works with the defaults where a value in
+ * the configuration is invalid. Not 0: the exit code, after its message. */
+int idm_session_open(struct idm_session *ret, const struct idm_options *options, bool goes_on);
+/* Zeroed or partly opened sessions are fine. */
+void idm_session_close(struct idm_session *session);
+#define _cleanup_session_ __attribute__((cleanup(idm_session_close)))
+
+/* Says the error, on stderr or as the one JSON object, and gives the exit code that fits it. */
+int idm_say_error(const struct idm_options *options, const char *command,
+                  const struct idm_error *err);
+/* Prints the object and a newline, and frees it. */
+void idm_say_json(json_t *object);
+/* A warning on stderr, not with --quiet. */
+void idm_warn(const struct idm_options *options, const char *format, ...) IDM_PRINTF(2, 3);
+/* What an outcome means to a person: reasons with what to do, the error, a refusal. */
+void idm_say_outcome(const struct idm_options *options, const char *command,
+                     const struct idm_outcome *outcome);
+
+typedef int (*idm_command_fn)(const struct idm_options *options);
+int idm_command_boot(const struct idm_options *options);
+int idm_command_status(const struct idm_options *options);
+int idm_command_hook(const struct idm_options *options);
+int idm_command_migrate(const struct idm_options *options);
+int idm_command_sign(const struct idm_options *options);
+int idm_command_cert(const struct idm_options *options);
+int idm_command_history(const struct idm_options *options);
+int idm_command_factory_reset(const struct idm_options *options);
+
+#endif

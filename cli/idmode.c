@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* idmode.c - the program that everybody calls. `mode` it answers itself, from one file and with
+ * nothing but libc loaded: agents ask often. Everything else it hands to libexec/idmode/core, which
+ * lies beside it. */
+#include "cli/options.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Anything but one of the four words means that nobody decided in this boot. */
+static const char *read_mode(const char *root)
+{
+    static const char *const words[] = {"none", "software", "tpm"};
+    char path[PATH_MAX];
+    char text[16] = "";
+    int length = snprintf(path, sizeof path, "%s/run/idmode/mode", root);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return "unknown";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return "unknown";
+    ssize_t size = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (size <= 0 || text[size - 1] != '\n')
+        return "unknown";
+    text[size - 1] = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(text, words[i]) == 0)
+            return words[i];
+    return "unknown";
+}
+
+static int print_mode(const struct idm_options *options)
+{
+    const char *mode = read_mode(options->root);
+    (void)printf(options->json ? "{\"mode\": \"%s\"}\n" : "%s\n", mode);
+    return 0;
+}
+
+/* BUILD/bin/idmode → BUILD/libexec/idmode/core; /usr/bin/idmode → /usr/libexec/idmode/core */
+static int hand_over(char **argv)
+{
+    char path[PATH_MAX];
+    static const char core[] = "/../libexec/idmode/core";
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof core);
+    char *slash = NULL;
+    if (length > 0) {
+        path[length] = 0;
+        slash = strrchr(path, '/');
+    }
+    if (slash) {
+        memcpy(slash, core, sizeof core);
+        (void)execv(path, argv);
+    }
+    (void)fprintf(stderr, "idmode: start: %s cannot be executed (reinstall idmode)\n",
+                  slash ? path : "libexec/idmode/core");
+    return 5;
+}
+
+static bool asks_for_mode(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "mode") == 0)
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    struct idm_options options;
+    if (!idm_options_open_standard())
+        return 5;
+    if (asks_for_mode(argc, argv)) {
+        /* getopt permutes argv: the core gets its own order when the word was an option's value. */
+        char **copy = calloc((size_t)argc + 1, sizeof *copy);
+        if (!copy)
+            return 5;
+        memcpy(copy, argv, (size_t)argc * sizeof *copy);
+        if (!idm_options_parse(&options, argc, copy)) {
+            free(copy);
+            return 2;
+        }
+        bool mode = options.words == 1 && strcmp(options.word[0], "mode") == 0 && !options.help &&
+                    !options.version;
+        int rc = mode ? (idm_options_fit(&options, "mode") ? print_mode(&options) : 2) : -1;
+        free(copy);
+        if (rc >= 0)
+            return rc;
+    }
+    return hand_over(argv);
+}

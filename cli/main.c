@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c - libexec/idmode/core: every command but `mode`. */
+#include "cli/cli.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct {
+    const char *name;
+    idm_command_fn run;
+    int words; /* how many words it takes, its own name included */
+    const char *usage;
+    const char *does;
+} commands[] = {
+    {"boot", idm_command_boot, 1, "boot",
+     "recover, decide, rewrite the marker, publish the status"},
+    {"mode", NULL, 1, "mode", "print none, software, tpm or unknown"},
+    {"status", idm_command_status, 1, "status [--format text|json] [--strict]",
+     "what is in use, and why"},
+    {"hook", idm_command_hook, 2,
+     "hook PHASE [--target-aware yes|no|unknown] [--target-format N|none|unknown]\n"
+     "            [--target-version V] [--target-slot S] [--install-id ID]",
+     "PHASE: pre-install, post-install, install-failed, commit, rollback"},
+    {"migrate", idm_command_migrate, 2, "migrate prepare|commit|abort|show",
+     "move a software device to its TPM"},
+    {"cert", idm_command_cert, 2, "cert show [--prepared]", "print the certificate in use"},
+    {"sign", idm_command_sign, 1, "sign [--digest sha256|sha384|sha512] [--in FILE] [--out FILE]",
+     "sign exactly the input, DER"},
+    {"history", idm_command_history, 1, "history [-n N]", "changes, refusals and holds"},
+    {"factory-reset", idm_command_factory_reset, 1,
+     "factory-reset --yes [--reset rekey|clear] [--next-boot] [--without-tpm REASON]",
+     "destroy the identity and make a new one"},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void print_help(FILE *out)
+{
+    (void)fputs("idmode - keeps the identity of a device\n\nusage: idmode [OPTIONS] COMMAND\n\n",
+                out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        (void)fprintf(out, "  %s\n        %s\n", commands[i].usage, commands[i].does);
+    (void)fputs("\n  --root DIR             every path lies below DIR\n"
+                "  --config FILE          this configuration, as it stands\n"
+                "  --tcti STRING          how to reach the TPM; none: there is none\n"
+                "  --lock-timeout SECONDS wait so long for another idmode (30)\n"
+                "  --json                 exactly one JSON object on stdout\n"
+                "  -q, -v, --help, --version\n\n"
+                "exit: 0 done, 1 refused, 2 usage or configuration, 3 held or no identity,\n"
+                "      4 the lock stayed busy, 5 an operation failed (nothing lost, try again)\n",
+                out);
+}
+
+static int print_version(const struct idm_options *options)
+{
+    if (options->json)
+        idm_say_json(json_pack("{s:s, s:i}", "version", IDM_VERSION, "record_format",
+                               (int)IDM_RECORD_VERSION));
+    else
+        (void)printf("idmode %s (record format %u)\n", IDM_VERSION, IDM_RECORD_VERSION);
+    return IDM_EXIT_DONE;
+}
+
+static int usage(const struct idm_options *options, const char *why)
+{
+    struct idm_error err = {0};
+    (void)idm_fail(&err, IDM_E_USAGE, "usage", "%s", why);
+    (void)idm_advise(&err, "see idmode --help");
+    return idm_say_error(options, options->words ? options->word[0] : "", &err);
+}
+
+int main(int argc, char **argv)
+{
+    struct idm_options options;
+    if (!idm_options_open_standard())
+        return IDM_EXIT_FAILED;
+    (void)umask(022); /* files have their own modes; nothing rests on the caller's */
+    /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */
+    (void)setenv("TSS2_LOG", "all+none", 0);
+    if (!idm_options_parse(&options, argc, argv))
+        return IDM_EXIT_USAGE;
+    if (options.version)
+        return print_version(&options);
+    if (options.help) {
+        print_help(stdout);
+        return IDM_EXIT_DONE;
+    }
+    if (!options.words)
+        return usage(&options, "no command");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, options.word[0]) != 0 || !commands[i].run)
+            continue;
+        if (!idm_options_fit(&options, commands[i].name))
+            return IDM_EXIT_USAGE;
+        if (options.words != commands[i].words)
+            return usage(&options, commands[i].usage);
+        int rc = commands[i].run(&options);
+        return fflush(stdout) == 0 ? rc : IDM_EXIT_FAILED;
+    }
+    return usage(&options, "no such command");
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* act_make.c - the actions that make keys, certificates and counters. Each looks first at what an
+ * interrupted run left, and keeps it when it is whole. */
+#include "engine/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- TPM ---- */
+
+int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
+{
+    return e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
+}
+
+int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    return e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
+                                  e->record.parent_name, err);
+}
+
+/* Does this file's key live under the parent that stands in the chip now? */
+static bool tss2_works(struct idm_engine *e, enum idm_file file, const struct idm_seen_tss2 *seen)
+{
+    static const uint8_t probe[IDM_SHA256_SIZE] = "idmode probe of a key file v1";
+    struct idm_signature signature = {0};
+    if (seen->rc || idm_record_is_dead_name(&e->record, seen->info.name))
+        return false;
+    struct idm_signer signer = {.kind = IDM_SIGNER_FILE,
+                                .key = &e->files[file].bytes,
+                                .handle = idm_layout(e).parent_handle,
+                                .algorithm = seen->info.key.algorithm};
+    return e->be->sign(e->be->self, &signer, IDM_SHA256, probe, &signature, NULL) == 0;
+}
+
+static int note_device_key(struct idm_engine *e, const struct idm_bytes *tss2,
+                           struct idm_error *err)
+{
+    struct idm_tss2_info info = {0};
+    int rc = e->be->tss2_inspect(e->be->self, tss2, &info, err);
+    if (rc)
+        return rc;
+    memcpy(e->record.device_name, info.name, IDM_NAME_SIZE);
+    memcpy(e->record.tpm_spki, info.key.spki, IDM_SHA256_SIZE);
+    return 0;
+}
+
+/* key-storage = persistent keeps no file: an interrupted run left its key at the handle, or
+ * nothing. */
+static bool key_at_handle(struct idm_engine *e)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    struct idm_tpm_object_info info = {0};
+    int rc = e->be->tpm_object(e->be->self, layout.device_handle, IDM_ROLE_DEVICE, &info, NULL);
+    if (rc || info.what != IDM_OBJECT_OURS || idm_record_is_dead_name(&e->record, info.name))
+        return false;
+    memcpy(e->record.device_name, info.name, IDM_NAME_SIZE);
+    memcpy(e->record.tpm_spki, info.key.spki, IDM_SHA256_SIZE);
+    return true;
+}
+
+int idm_do_make_tss2_files(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    if (layout.storage == IDM_STORE_PERSISTENT && key_at_handle(e))
+        return 0;
+    int rc = 0;
+    if (tss2_works(e, IDM_F_PERSIST_TSS2, &e->tss2_persist))
+        rc = idm_bytes_set(&e->fresh_tss2, e->files[IDM_F_PERSIST_TSS2].bytes.data,
+                           e->files[IDM_F_PERSIST_TSS2].bytes.size);
+    else if (tss2_works(e, IDM_F_CONFIG_TSS2, &e->tss2_config))
+        rc = idm_bytes_set(&e->fresh_tss2, e->files[IDM_F_CONFIG_TSS2].bytes.data,
+                           e->files[IDM_F_CONFIG_TSS2].bytes.size);
+    else
+        rc = e->be->tpm_key_create(e->be->self, layout.parent_handle, layout.algorithm,
+                                   &e->fresh_tss2, err);
+    if (rc)
+        return rc;
+    rc = note_device_key(e, &e->fresh_tss2, err);
+    if (rc || layout.storage == IDM_STORE_PERSISTENT)
+        return rc;
+    rc = idm_put(e, IDM_F_PERSIST_TSS2, &e->fresh_tss2, err);
+    return rc ? rc : idm_put(e, IDM_F_CONFIG_TSS2, &e->fresh_tss2, err);
+}
+
+/* A key with exactly our attributes that no file and no record names, met while an identity is
+ * being made: an interrupted run left it. */
+static int clear_unfinished(struct idm_engine *e, struct idm_error *err)
+{
+    uint32_t handle = idm_layout(e).device_handle;
+    struct idm_tpm_object_info info = {0};
+    int rc = e->be->tpm_object(e->be->self, handle, IDM_ROLE_DEVICE, &info, err);
+    if (rc || info.what != IDM_OBJECT_OURS)
+        return rc;
+    if (idm_same(info.name, e->record.device_name, IDM_NAME_SIZE))
+        return 0;
+    return e->be->tpm_evict(e->be->self, handle, info.name, err);
+}
+
+int idm_do_make_handle(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    if (layout.storage == IDM_STORE_TSS2 || !e->fresh_tss2.data)
+        return 0;
+    int rc = clear_unfinished(e, err);
+    if (rc)
+        return rc;
+    return e->be->tpm_key_persist(e->be->self, &e->fresh_tss2, layout.parent_handle,
+                                  layout.device_handle, err);
+}
+
+static struct idm_signer device_signer(const struct idm_engine *e)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    bool by_file = layout.storage == IDM_STORE_TSS2;
+    return (struct idm_signer){.kind = by_file ? IDM_SIGNER_FILE : IDM_SIGNER_HANDLE,
+                               .key = by_file ? &e->fresh_tss2 : NULL,
+                               .handle = by_file ? layout.parent_handle : layout.device_handle,
+                               .algorithm = layout.algorithm};
+}
+
+int idm_do_increment_counter(struct idm_engine *e, struct idm_error *err)
+{
+    const struct idm_record *r = &e->record;
+    uint64_t target = idm_record_counter_target(r);
+    uint64_t value = 0;
+    if (!r->has_witness)
+        return 0;
+    int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
+    while (rc == 0 && value < target) {
+        rc = e->be->tpm_counter_increment(e->be->self, r->counter_index, err);
+        value++;
+    }
+    if (rc == 0 && value > target)
+        rc = idm_fail(err, IDM_E_MISMATCH, "increment the TPM counter",
+                      "it is at %" PRIu64 ", beyond the target %" PRIu64, value, target);
+    return rc;
+}
+
+int idm_do_increment_for_reset(struct idm_engine *e, struct idm_error *err)
+{
+    return e->facts.counter == IDM_COUNTER_LOST ? 0 : idm_do_increment_counter(e, err);
+}
+
+/* ---- certificates ---- */
+
+/* "%{serial}" and its like, as the configuration's subject may name them. */
+static int expand_subject(const struct idm_engine *e, const uint8_t spki[IDM_SHA256_SIZE],
+                          char *ret, size_t size, struct idm_error *err)
+{
+    char hex[2 * IDM_SHA256_SIZE + 1];
+    idm_hex(spki, IDM_SHA256_SIZE, hex);
+    char short_hex[17];
+    (void)snprintf(short_hex, sizeof short_hex, "%.16s", hex);
+    const struct idm_platform *p = &e->platform;
+    const struct {
+        const char *mark;
+        const char *value;
+    } marks[] = {
+        {"%{serial}", p->serial_kind == IDM_SERIAL_NONE ? short_hex : p->serial},
+        {"%{machine-id}", p->machine_id[0] ? p->machine_id : short_hex},
+        {"%{spki}", short_hex},
+    };
+    size_t used = 0;
+    for (const char *at = e->settings->subject; *at && used < size;) {
+        const char *piece = at;
+        size_t length = 1;
+        size_t skip = 1;
+        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+            if (strncmp(at, marks[i].mark, strlen(marks[i].mark)) != 0)
+                continue;
+            piece = marks[i].value;
+            length = strlen(piece);
+            skip = strlen(marks[i].mark);
+        }
+        if (used + length >= size)
+            return idm_fail(err, IDM_E_SETTINGS, "make the certificate's subject",
+                            "it is too long");
+        memcpy(ret + used, piece, length);
+        used += length;
+        at += skip;
+    }
+    ret[used] = 0;
+    return 0;
+}
+
+int idm_issue(struct idm_engine *e, const struct idm_signer *signer,
+              const uint8_t spki[IDM_SHA256_SIZE], struct idm_bytes *ret_pem, struct idm_error *err)
+{
+    struct idm_cert_profile profile = {.not_before = e->platform.now};
+    profile.not_after = profile.not_before + INT64_C(86400) * (int64_t)e->settings->lifetime_days;
+    int rc = expand_subject(e, spki, profile.subject, sizeof profile.subject, err);
+    return rc ? rc : e->be->cert_issue(e->be->self, &profile, signer, ret_pem, err);
+}
+
+static int note_tpm_cert(struct idm_engine *e, const struct idm_bytes *pem, struct idm_error *err)
+{
+    struct idm_cert_info info = {0};
+    int rc = e->be->cert_inspect(e->be->self, pem, &info, err);
+    if (rc == 0)
+        memcpy(e->record.tpm_cert, info.sha256, IDM_SHA256_SIZE);
+    return rc;
+}
+
+static const struct idm_bytes *unfinished_tpm_cert(const struct idm_engine *e)
+{
+    const uint8_t *spki = e->record.tpm_spki;
+    if (e->tpm_cert_persist.rc == 0 &&
+        idm_same(e->tpm_cert_persist.info.spki, spki, IDM_SHA256_SIZE))
+        return &e->files[IDM_F_PERSIST_TPM_CERT].bytes;
+    if (e->tpm_cert_config.rc == 0 && idm_same(e->tpm_cert_config.info.spki, spki, IDM_SHA256_SIZE))
+        return &e->files[IDM_F_CONFIG_TPM_CERT].bytes;
+    return NULL;
+}
+
+int idm_do_make_tpm_cert(struct idm_engine *e, struct idm_error *err)
+{
+    _cleanup_bytes_ struct idm_bytes fresh = {0};
+    const struct idm_bytes *cert = unfinished_tpm_cert(e);
+    int rc = 0;
+    if (!cert) {
+        struct idm_signer signer = device_signer(e);
+        rc = idm_issue(e, &signer, e->record.tpm_spki, &fresh, err);
+        cert = &fresh;
+    }
+    if (rc == 0)
+        rc = note_tpm_cert(e, cert, err);
+    if (rc == 0)
+        rc = idm_put(e, IDM_F_PERSIST_TPM_CERT, cert, err);
+    if (rc == 0)
+        rc = idm_put(e, IDM_F_CONFIG_TPM_CERT, cert, err);
+    return rc;
+}
+
+/* ---- the software pair ---- */
+
+int idm_reload_store(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_loaded *key = &e->files[IDM_F_PERSIST_KEY];
+    struct idm_loaded *cert = &e->files[IDM_F_PERSIST_CERT];
+    const struct idm_backends *be = e->be;
+    key->rc = be->file_read(be->self, IDM_F_PERSIST_KEY, &key->bytes, err);
+    e->store_key.rc =
+        key->rc ? key->rc : be->key_inspect(be->self, &key->bytes, &e->store_key.info, err);
+    cert->rc = be->file_read(be->self, IDM_F_PERSIST_CERT, &cert->bytes, NULL);
+    e->store_cert.rc =
+        cert->rc ? cert->rc : be->cert_inspect(be->self, &cert->bytes, &e->store_cert.info, NULL);
+    return e->store_key.rc;
+}
+
+static int write_store_key(struct idm_engine *e, struct idm_error *err)
+{
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    int rc = e->be->key_generate(e->be->self, idm_layout(e).algorithm, &pem, err);
+    if (rc == 0)
+        rc = e->be->file_write(e->be->self, IDM_F_PERSIST_KEY, pem.data, pem.size, err);
+    return rc ? rc : idm_reload_store(e, err);
+}
+
+static int write_store_cert(struct idm_engine *e, struct idm_error *err)
+{
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    struct idm_signer signer = {.kind = IDM_SIGNER_SOFTWARE,
+                                .key = &e->files[IDM_F_PERSIST_KEY].bytes,
+                                .algorithm = e->store_key.info.algorithm};
+    int rc = idm_issue(e, &signer, e->store_key.info.spki, &pem, err);
+    if (rc == 0)
+        rc = e->be->file_write(e->be->self, IDM_F_PERSIST_CERT, pem.data, pem.size, err);
+    if (rc == 0)
+        rc = idm_reload_store(e, err);
+    return rc ? rc : e->store_cert.rc;
+}
+
+int idm_do_make_legacy_key(struct idm_engine *e, struct idm_error *err)
+{
+    bool whole =
+        e->store_key.rc == 0 && !idm_record_is_dead_spki(&e->record, e->store_key.info.spki);
+    int rc = whole ? 0 : write_store_key(e, err);
+    if (rc == 0)
+        memcpy(e->record.software_spki, e->store_key.info.spki, IDM_SHA256_SIZE);
+    return rc;
+}
+
+int idm_do_make_legacy_cert(struct idm_engine *e, struct idm_error *err)
+{
+    bool whole = e->store_cert.rc == 0 &&
+                 idm_same(e->store_cert.info.spki, e->store_key.info.spki, IDM_SHA256_SIZE);
+    int rc = whole ? 0 : write_store_cert(e, err);
+    if (rc)
+        return rc;
+    memcpy(e->record.software_cert, e->store_cert.info.sha256, IDM_SHA256_SIZE);
+    e->record.ever_plain = 1;
+    return 0;
+}
+
+int idm_do_renew_legacy_pair(struct idm_engine *e, struct idm_error *err)
+{
+    int rc = write_store_key(e, err);
+    return rc ? rc : write_store_cert(e, err);
+}
+
+int idm_do_renew_legacy_cert(struct idm_engine *e, struct idm_error *err)
+{
+    int rc = idm_reload_store(e, err);
+    return rc ? rc : write_store_cert(e, err);
+}
+
+/* ---- statement ---- */
+
+/* The old key says which certificate follows it: a controller can accept the new one on its word.
+ */
+int idm_do_sign_statement(struct idm_engine *e, struct idm_error *err)
+{
+    static const char label[] = "idmode succession v1";
+    const struct idm_record *r = &e->record;
+    uint8_t message[sizeof label + 2 * IDM_SHA256_SIZE + sizeof(uint32_t)];
+    uint8_t hash[IDM_SHA256_SIZE];
+    char old_hex[2 * IDM_SHA256_SIZE + 1];
+    char new_hex[2 * IDM_SHA256_SIZE + 1];
+    char signature_hex[2 * IDM_SIG_MAX + 1];
+    char json[2048];
+    struct idm_signature signature = {0};
+    uint32_t epoch = r->epoch + 1;
+    struct idm_signer signer = {.kind = IDM_SIGNER_SOFTWARE,
+                                .key = idm_good_software_key(e),
+                                .algorithm = e->store_key.info.algorithm};
+    if (!signer.key)
+        return idm_fail(err, IDM_E_ABSENT, "sign the succession statement",
+                        "no good copy of the software key");
+    memcpy(message, label, sizeof label);
+    memcpy(message + sizeof label, r->software_cert, IDM_SHA256_SIZE);
+    memcpy(message + sizeof label + IDM_SHA256_SIZE, r->tpm_cert, IDM_SHA256_SIZE);
+    for (unsigned int i = 0; i < sizeof epoch; i++)
+        message[sizeof label + 2 * IDM_SHA256_SIZE + i] = (uint8_t)(epoch >> (8 * i));
+    int rc = idm_sha256(message, sizeof message, hash);
+    if (rc == 0)
+        rc = e->be->sign(e->be->self, &signer, IDM_SHA256, hash, &signature, err);
+    if (rc)
+        return rc;
+    idm_hex(r->software_cert, IDM_SHA256_SIZE, old_hex);
+    idm_hex(r->tpm_cert, IDM_SHA256_SIZE, new_hex);
+    idm_hex(signature.data, signature.size, signature_hex);
+    int length = snprintf(json, sizeof json,
+                          "{\"schema\": 1, \"label\": \"%s\", \"old_cert_sha256\": \"%s\", "
+                          "\"new_cert_sha256\": \"%s\", \"epoch\": %u, \"signature\": \"%s\"}\n",
+                          label, old_hex, new_hex, epoch, signature_hex);
+    return e->be->file_write(e->be->self, IDM_F_STATEMENT, json, (size_t)length, err);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* chip.c - the facts that only the TPM knows: asked once, as little as the state needs, and
+ * verdicts about the chip only after a proof or a load failed. */
+#include "engine/internal.h"
+
+#include <string.h>
+
+struct idm_tpm_layout idm_layout(const struct idm_engine *e)
+{
+    const struct idm_settings *s = e->settings;
+    const struct idm_record *r = &e->record;
+    if (!e->recorded)
+        return (struct idm_tpm_layout){.device_handle = s->device_handle,
+                                       .parent_handle = s->parent_handle,
+                                       .srk_handle = s->srk_handle,
+                                       .counter_index = s->counter_index,
+                                       .storage = s->key_storage,
+                                       .algorithm = s->algorithm,
+                                       .legacy = s->legacy_key};
+    return (struct idm_tpm_layout){.device_handle = r->device_handle,
+                                   .parent_handle = r->parent_handle,
+                                   .srk_handle = r->srk_handle,
+                                   .counter_index = r->counter_index,
+                                   .storage = (enum idm_key_storage)r->key_storage,
+                                   .algorithm = (enum idm_algorithm)r->algorithm,
+                                   .legacy = (enum idm_legacy_key)r->legacy_key};
+}
+
+/* What an error of any TPM call says about the chip; USABLE when it is about one object only. */
+static enum idm_chip chip_of(int rc)
+{
+    switch (rc) {
+    case IDM_E_TPM_ABSENT:
+        return IDM_CHIP_ABSENT;
+    case IDM_E_TPM_BUSY:
+        return IDM_CHIP_BUSY;
+    case IDM_E_TPM_LOCKED:
+        return IDM_CHIP_LOCKED;
+    case IDM_E_TPM_OWNED:
+        return IDM_CHIP_OWNED;
+    case 0:
+    case IDM_E_TPM_EMPTY:
+    case IDM_E_TPM_TAKEN:
+    case IDM_E_TPM_UNFIT:
+    case IDM_E_TPM_FULL:
+    case IDM_E_MISMATCH:
+        return IDM_CHIP_USABLE;
+    default:
+        return IDM_CHIP_FAILED;
+    }
+}
+
+/* ---- proof of possession ---- */
+
+bool idm_tpm_signer(const struct idm_engine *e, bool by_file, struct idm_signer *ret)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    if (by_file) {
+        const struct idm_bytes *file = idm_good_tss2(e);
+        if (!file)
+            return false;
+        *ret = (struct idm_signer){.kind = IDM_SIGNER_FILE,
+                                   .key = file,
+                                   .handle = layout.parent_handle,
+                                   .algorithm = layout.algorithm};
+        return true;
+    }
+    if (layout.storage == IDM_STORE_TSS2)
+        return false;
+    *ret = (struct idm_signer){
+        .kind = IDM_SIGNER_HANDLE, .handle = layout.device_handle, .algorithm = layout.algorithm};
+    return true;
+}
+
+/* Bound to this boot and this epoch, and under a label of its own: no signature that idmode gives
+ * out can be taken for another. */
+static int proof_digest(const struct idm_engine *e, uint8_t ret_hash[IDM_SHA256_SIZE])
+{
+    static const char label[] = "idmode proof of possession v1";
+    uint8_t message[sizeof label + sizeof e->platform.boot_id + sizeof(uint32_t)] = {0};
+    memcpy(message, label, sizeof label);
+    memcpy(message + sizeof label, e->platform.boot_id, sizeof e->platform.boot_id);
+    for (unsigned int i = 0; i < sizeof(uint32_t); i++)
+        message[sizeof label + sizeof e->platform.boot_id + i] =
+            (uint8_t)(e->record.epoch >> (8 * i));
+    return idm_sha256(message, sizeof message, ret_hash);
+}
+
+static int prove_with(struct idm_engine *e, const struct idm_signer *signer,
+                      const struct idm_bytes *cert)
+{
+    uint8_t hash[IDM_SHA256_SIZE];
+    struct idm_signature signature = {0};
+    int rc = proof_digest(e, hash);
+    if (rc == 0)
+        rc = e->be->sign(e->be->self, signer, IDM_SHA256, hash, &signature, NULL);
+    if (rc == 0)
+        rc = e->be->verify(e->be->self, cert, IDM_SHA256, hash, &signature, NULL);
+    return rc;
+}
+
+/* Only these say something about one copy; everything else is about the chip. */
+static bool copy_failed(int rc)
+{
+    return chip_of(rc) == IDM_CHIP_USABLE;
+}
+
+static int prove(struct idm_engine *e)
+{
+    const struct idm_bytes *cert = idm_good_tpm_cert(e);
+    struct idm_signer signer;
+    int rc = IDM_E_TPM_EMPTY;
+    if (!cert)
+        return rc;
+    if (idm_tpm_signer(e, false, &signer)) {
+        rc = prove_with(e, &signer, cert);
+        if (rc == 0 || !copy_failed(rc))
+            return rc;
+        e->chip.handle_missing = true;
+    }
+    if (idm_tpm_signer(e, true, &signer))
+        rc = prove_with(e, &signer, cert);
+    return rc;
+}
+
+/* ---- verdicts ---- */
+
+/* Why does nothing of ours load? EK differs: another chip. EK the same, SRK differs: cleared. Both
+ * the same: our objects are gone. (facts: Load answers 0x1DF in all three.) */
+static enum idm_chip verdict(struct idm_engine *e)
+{
+    uint8_t name[IDM_NAME_SIZE];
+    const struct idm_record *r = &e->record;
+    if (!idm_all_zero(r->ek_name, IDM_NAME_SIZE)) {
+        int rc = e->be->tpm_ek_name(e->be->self, name, NULL);
+        if (rc)
+            return chip_of(rc) == IDM_CHIP_USABLE ? IDM_CHIP_FAILED : chip_of(rc);
+        if (!idm_same(name, r->ek_name, IDM_NAME_SIZE))
+            return IDM_CHIP_REPLACED;
+    }
+    if (!idm_all_zero(r->srk_name, IDM_NAME_SIZE)) {
+        int rc = e->be->tpm_srk_name(e->be->self, r->srk_handle, name, NULL);
+        if (rc && chip_of(rc) != IDM_CHIP_USABLE)
+            return chip_of(rc);
+        if (rc == 0 && !idm_same(name, r->srk_name, IDM_NAME_SIZE))
+            return IDM_CHIP_CLEARED;
+    }
+    return IDM_CHIP_USABLE;
+}
+
+/* ---- counter ---- */
+
+static void ask_counter(struct idm_engine *e)
+{
+    struct idm_chip_view *view = &e->chip;
+    uint64_t value = 0;
+    uint64_t low = 0;
+    uint64_t high = 0;
+    if (!e->record.has_witness) {
+        view->counter = IDM_COUNTER_UNRECORDED;
+        return;
+    }
+    int rc = e->be->tpm_counter_read(e->be->self, e->record.counter_index, &value, NULL);
+    if (rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN) {
+        view->counter = IDM_COUNTER_LOST;
+        return;
+    }
+    view->chip = chip_of(rc);
+    if (rc)
+        return;
+    idm_record_counter_range(&e->record, &low, &high);
+    view->counter = value >= low && value <= high ? IDM_COUNTER_LEGAL : IDM_COUNTER_ILLEGAL;
+}
+
+/* ---- what stands at our handle ---- */
+
+static void ask_handle(struct idm_engine *e)
+{
+    struct idm_chip_view *view = &e->chip;
+    struct idm_tpm_layout layout = idm_layout(e);
+    struct idm_tpm_object_info info = {0};
+    int rc = e->be->tpm_object(e->be->self, layout.device_handle, IDM_ROLE_DEVICE, &info, NULL);
+    view->chip = chip_of(rc);
+    if (rc || info.what != IDM_OBJECT_OURS)
+        return;
+    view->dead_at_handle = idm_record_is_dead_name(&e->record, info.name);
+    bool named = idm_same(info.name, e->record.device_name, IDM_NAME_SIZE);
+    view->unnamed_key = e->recorded && !named && !view->dead_at_handle && !e->record.has_witness &&
+                        e->record.intent == IDM_INTENT_none;
+}
+
+/* Without a record: does the chip hold anything that is exactly ours, and does it prove the
+ * certificate in the config directory? */
+static void ask_virgin(struct idm_engine *e)
+{
+    struct idm_chip_view *view = &e->chip;
+    struct idm_tpm_layout layout = idm_layout(e);
+    struct idm_tpm_object_info device = {0};
+    struct idm_tpm_object_info parent = {0};
+    uint64_t value = 0;
+    const struct idm_backends *be = e->be;
+    int rc = be->tpm_object(be->self, layout.device_handle, IDM_ROLE_DEVICE, &device, NULL);
+    if (rc == 0)
+        rc = be->tpm_object(be->self, layout.parent_handle, IDM_ROLE_PARENT, &parent, NULL);
+    view->chip = chip_of(rc);
+    if (rc)
+        return;
+    int counter = be->tpm_counter_read(be->self, layout.counter_index, &value, NULL);
+    view->chip = chip_of(counter);
+    if (view->chip != IDM_CHIP_USABLE)
+        return;
+    bool stranger = device.what == IDM_OBJECT_STRANGER || parent.what == IDM_OBJECT_STRANGER ||
+                    counter == IDM_E_TPM_TAKEN;
+    if (stranger) {
+        view->chip = IDM_CHIP_OWNED;
+        return;
+    }
+    bool ours = device.what == IDM_OBJECT_OURS || parent.what == IDM_OBJECT_OURS || counter == 0;
+    view->ours = ours ? IDM_FACT_YES : IDM_FACT_NO;
+    if (device.what != IDM_OBJECT_OURS || e->config_cert.rc ||
+        !idm_same(device.key.spki, e->config_cert.info.spki, IDM_SHA256_SIZE))
+        return;
+    view->cert_of_chip = true;
+    struct idm_signer signer = {.kind = IDM_SIGNER_HANDLE,
+                                .handle = layout.device_handle,
+                                .algorithm = device.key.algorithm};
+    rc = prove_with(e, &signer, &e->files[IDM_F_CONFIG_CERT].bytes);
+    view->proof = rc == 0 ? IDM_PROOF_GIVEN : IDM_PROOF_LOST;
+}
+
+/* ---- who needs it ---- */
+
+static bool key_in_chip(const struct idm_engine *e)
+{
+    return e->record.state == IDM_S_tpm_dual || e->record.state == IDM_S_tpm ||
+           e->record.state == IDM_S_migrating;
+}
+
+static bool request_asks_chip(enum idm_request_kind request)
+{
+    return request == IDM_REQ_RESET || request == IDM_REQ_PREPARE || request == IDM_REQ_COMMIT;
+}
+
+static bool chip_needed(const struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    if (!e->recorded || key_in_chip(e) || r->has_witness)
+        return true;
+    if (r->intent == IDM_INTENT_provision || r->intent == IDM_INTENT_to_tpm ||
+        r->intent == IDM_INTENT_reset)
+        return true;
+    return r->pending || r->reset_pending || idm_record_has_tombstones(r) ||
+           e->files[IDM_F_RESET_REQUESTED].rc == 0 || request_asks_chip(e->request);
+}
+
+static void ask_recorded(struct idm_engine *e)
+{
+    struct idm_chip_view *view = &e->chip;
+    const struct idm_record *r = &e->record;
+    view->chip = IDM_CHIP_USABLE;
+    if (key_in_chip(e)) {
+        int rc = prove(e);
+        view->chip = chip_of(rc);
+        if (rc == 0)
+            view->proof = IDM_PROOF_GIVEN;
+        else if (view->chip == IDM_CHIP_USABLE) {
+            view->chip = verdict(e);
+            view->proof = view->chip == IDM_CHIP_USABLE ? IDM_PROOF_LOST : IDM_PROOF_UNASKED;
+        }
+    } else {
+        ask_handle(e);
+    }
+    if (view->chip == IDM_CHIP_USABLE)
+        ask_counter(e);
+    if (view->counter == IDM_COUNTER_LOST && view->proof != IDM_PROOF_GIVEN)
+        view->chip = verdict(e);
+    if (view->chip == IDM_CHIP_USABLE && key_in_chip(e) && idm_record_has_tombstones(r)) {
+        struct idm_tpm_object_info info = {0};
+        uint32_t handle = idm_layout(e).device_handle;
+        if (e->be->tpm_object(e->be->self, handle, IDM_ROLE_DEVICE, &info, NULL) == 0)
+            view->dead_at_handle = idm_record_is_dead_name(r, info.name);
+    }
+}
+
+static void ask_reset_count(struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    struct idm_tpm_info info = {0};
+    if (!e->recorded || e->chip.chip != IDM_CHIP_USABLE ||
+        (!r->reset_pending && r->seal != IDM_SEAL_FRESH))
+        return;
+    if (e->be->tpm_info(e->be->self, &info, NULL) == 0) {
+        e->chip.has_reset_count = true;
+        e->chip.reset_count = info.reset_count;
+    }
+}
+
+/* Another chip at our place: is it one that idmode served before? Then the disk came from
+ * elsewhere. */
+static void ask_replaced(struct idm_engine *e)
+{
+    uint64_t value = 0;
+    if (e->chip.chip != IDM_CHIP_REPLACED)
+        return;
+    uint32_t index = e->record.counter_index;
+    e->chip.replaced_knows_us = e->be->tpm_counter_read(e->be->self, index, &value, NULL) == 0;
+}
+
+void idm_ask_chip(struct idm_engine *e)
+{
+    if (e->chip.asked)
+        return;
+    e->chip = (struct idm_chip_view){.asked = true, .chip = IDM_CHIP_UNASKED};
+    if (e->settings->use == IDM_USE_NEVER || e->be->tpm_announced(e->be->self) == IDM_NO) {
+        e->chip.chip = IDM_CHIP_NONE;
+        return;
+    }
+    if (!chip_needed(e))
+        return;
+    if (!e->recorded)
+        ask_virgin(e);
+    else
+        ask_recorded(e);
+    ask_replaced(e);
+    ask_reset_count(e);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* copies.c - the record and the files of the identities, each kept twice: which copy is good? */
+#include "engine/internal.h"
+
+#include <string.h>
+
+static const enum idm_place places[IDM_FILE_COUNT] = {
+#define PLACE_OF(file, place, name, mode) [file] = place,
+    IDM_FILES(PLACE_OF)
+#undef PLACE_OF
+};
+
+/* A file in a directory that does not exist although the one above it is proven is absent, like one
+ * that is missing from its directory. */
+int idm_read(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret)
+{
+    const struct idm_backends *be = e->be;
+    int rc = be->file_read(be->self, file, ret, NULL);
+    if (rc == IDM_E_UNREADABLE && be->place_state(be->self, places[file]) == IDM_PLACE_MISSING)
+        rc = IDM_E_ABSENT;
+    return rc;
+}
+
+/* ---- the record ---- */
+
+struct record_copy {
+    int rc; /* 0, ABSENT, UNREADABLE, CORRUPT, NEWER */
+    struct idm_bytes bytes;
+    struct idm_record record;
+};
+
+static void read_copy(struct idm_engine *e, enum idm_file file, struct record_copy *ret)
+{
+    ret->rc = idm_read(e, file, &ret->bytes);
+    if (ret->rc == 0)
+        ret->rc = idm_record_decode(ret->bytes.data, ret->bytes.size, &ret->record);
+}
+
+static enum idm_record_fact judge(const struct record_copy *a, const struct record_copy *b)
+{
+    if (a->rc == IDM_E_NEWER || b->rc == IDM_E_NEWER)
+        return IDM_RECORD_NEWER;
+    if (a->rc && b->rc)
+        return a->rc == IDM_E_ABSENT && b->rc == IDM_E_ABSENT ? IDM_RECORD_ABSENT
+                                                              : IDM_RECORD_CORRUPT;
+    if (a->rc || b->rc || a->record.sequence != b->record.sequence)
+        return IDM_RECORD_COPY_LOST;
+    return idm_bytes_equal(&a->bytes, &b->bytes) ? IDM_RECORD_GOOD : IDM_RECORD_CORRUPT;
+}
+
+static bool unreadable(int rc)
+{
+    return rc == IDM_E_UNREADABLE || rc == IDM_E_MEMORY || rc == IDM_E_CRYPTO;
+}
+
+static bool believable(struct idm_engine *e, enum idm_place place, bool was_mount)
+{
+    if (e->be->place_state(e->be->self, place) != IDM_PLACE_PROVEN)
+        return false;
+    bool automatic = e->settings->require_mount == IDM_MOUNT_AUTO;
+    return !was_mount || !automatic || e->be->place_is_mount(e->be->self, place);
+}
+
+void idm_load_record(struct idm_engine *e, struct idm_facts *facts)
+{
+    struct record_copy persist = {0};
+    struct record_copy config = {0};
+    read_copy(e, IDM_F_PERSIST_RECORD, &persist);
+    read_copy(e, IDM_F_CONFIG_RECORD, &config);
+
+    facts->record = judge(&persist, &config);
+    e->recorded = facts->record == IDM_RECORD_GOOD || facts->record == IDM_RECORD_COPY_LOST;
+    e->record = (struct idm_record){0};
+    if (e->recorded) {
+        bool first =
+            persist.rc == 0 && (config.rc || persist.record.sequence >= config.record.sequence);
+        e->record = first ? persist.record : config.record;
+    }
+    if (!believable(e, IDM_PERSIST, e->record.persist_is_mount) || unreadable(persist.rc))
+        facts->evidence = IDM_EVIDENCE_PERSIST_UNREADABLE;
+    if (!believable(e, IDM_CONFIG, e->record.config_is_mount) || unreadable(config.rc))
+        facts->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;
+    idm_bytes_free(&persist.bytes);
+    idm_bytes_free(&config.bytes);
+}
+
+int idm_write_record(struct idm_engine *e, struct idm_error *err)
+{
+    uint8_t bytes[4096];
+    struct idm_record next = e->record;
+    next.sequence++;
+    if (e->platform.now > next.written_at && e->platform.now >= e->platform.not_before)
+        next.written_at = e->platform.now;
+    size_t size = idm_record_size();
+    if (size > sizeof bytes)
+        return idm_fail(err, IDM_E_INTERNAL, "encode the record", "it outgrew its buffer");
+    int rc = idm_record_encode(&next, bytes);
+    if (rc)
+        return idm_fail(err, rc, "encode the record", "%s", idm_error_sentence(rc));
+    rc = e->be->file_write(e->be->self, IDM_F_PERSIST_RECORD, bytes, size, err);
+    if (rc)
+        return rc;
+    /* From here on the new record counts, also if the second copy fails: it is rewritten later. */
+    e->record = next;
+    e->recorded = true;
+    return e->be->file_write(e->be->self, IDM_F_CONFIG_RECORD, bytes, size, err);
+}
+
+/* ---- files ---- */
+
+/* What facts rest on; the history, /run and the marker are not among them. */
+static const enum idm_file evidence[] = {
+    IDM_F_CONFIG_CERT,   IDM_F_CONFIG_KEY,   IDM_F_CONFIG_TSS2,      IDM_F_CONFIG_TPM_CERT,
+    IDM_F_CONFIG_SEALED, IDM_F_PERSIST_TSS2, IDM_F_PERSIST_TPM_CERT, IDM_F_PERSIST_SEALED,
+    IDM_F_PERSIST_KEY,   IDM_F_PERSIST_CERT, IDM_F_RESET_REQUESTED,
+};
+
+static void look_into_cert(struct idm_engine *e, enum idm_file file, struct idm_seen_cert *ret)
+{
+    const struct idm_loaded *loaded = &e->files[file];
+    *ret = (struct idm_seen_cert){.rc = loaded->rc};
+    if (loaded->rc == 0)
+        ret->rc = e->be->cert_inspect(e->be->self, &loaded->bytes, &ret->info, NULL);
+}
+
+static void look_into_key(struct idm_engine *e, enum idm_file file, struct idm_seen_key *ret)
+{
+    const struct idm_loaded *loaded = &e->files[file];
+    *ret = (struct idm_seen_key){.rc = loaded->rc};
+    if (loaded->rc == 0)
+        ret->rc = e->be->key_inspect(e->be->self, &loaded->bytes, &ret->info, NULL);
+}
+
+static void look_into_tss2(struct idm_engine *e, enum idm_file file, struct idm_seen_tss2 *ret)
+{
+    const struct idm_loaded *loaded = &e->files[file];
+    *ret = (struct idm_seen_tss2){.rc = loaded->rc};
+    if (loaded->rc == 0)
+        ret->rc = e->be->tss2_inspect(e->be->self, &loaded->bytes, &ret->info, NULL);
+}
+
+void idm_load_files(struct idm_engine *e)
+{
+    idm_free_files(e);
+    for (size_t i = 0; i < sizeof evidence / sizeof *evidence; i++) {
+        struct idm_loaded *loaded = &e->files[evidence[i]];
+        loaded->rc = idm_read(e, evidence[i], &loaded->bytes);
+    }
+    look_into_cert(e, IDM_F_CONFIG_CERT, &e->config_cert);
+    look_into_cert(e, IDM_F_PERSIST_CERT, &e->store_cert);
+    look_into_cert(e, IDM_F_CONFIG_TPM_CERT, &e->tpm_cert_config);
+    look_into_cert(e, IDM_F_PERSIST_TPM_CERT, &e->tpm_cert_persist);
+    look_into_key(e, IDM_F_CONFIG_KEY, &e->config_key);
+    look_into_key(e, IDM_F_PERSIST_KEY, &e->store_key);
+    look_into_tss2(e, IDM_F_CONFIG_TSS2, &e->tss2_config);
+    look_into_tss2(e, IDM_F_PERSIST_TSS2, &e->tss2_persist);
+}
+
+void idm_free_files(struct idm_engine *e)
+{
+    for (size_t i = 0; i < IDM_FILE_COUNT; i++) {
+        idm_bytes_free(&e->files[i].bytes);
+        e->files[i].rc = IDM_E_ABSENT;
+    }
+}
+
+static bool is_our_tss2(const struct idm_engine *e, const struct idm_seen_tss2 *seen)
+{
+    return seen->rc == 0 && idm_same(seen->info.name, e->record.device_name, IDM_NAME_SIZE);
+}
+
+const struct idm_bytes *idm_good_tss2(const struct idm_engine *e)
+{
+    if (is_our_tss2(e, &e->tss2_persist))
+        return &e->files[IDM_F_PERSIST_TSS2].bytes;
+    if (is_our_tss2(e, &e->tss2_config))
+        return &e->files[IDM_F_CONFIG_TSS2].bytes;
+    return NULL;
+}
+
+static bool is_our_cert(const struct idm_seen_cert *seen, const uint8_t *hash)
+{
+    return seen->rc == 0 && idm_same(seen->info.sha256, hash, IDM_SHA256_SIZE);
+}
+
+const struct idm_bytes *idm_good_tpm_cert(const struct idm_engine *e)
+{
+    const uint8_t *hash = e->record.tpm_cert;
+    if (is_our_cert(&e->tpm_cert_persist, hash))
+        return &e->files[IDM_F_PERSIST_TPM_CERT].bytes;
+    if (is_our_cert(&e->tpm_cert_config, hash))
+        return &e->files[IDM_F_CONFIG_TPM_CERT].bytes;
+    if (is_our_cert(&e->config_cert, hash))
+        return &e->files[IDM_F_CONFIG_CERT].bytes;
+    return NULL;
+}
+
+const struct idm_bytes *idm_good_software_key(const struct idm_engine *e)
+{
+    const uint8_t *hash = e->record.software_spki;
+    if (e->store_key.rc == 0 && idm_same(e->store_key.info.spki, hash, IDM_SHA256_SIZE))
+        return &e->files[IDM_F_PERSIST_KEY].bytes;
+    if (e->config_key.rc == 0 && idm_same(e->config_key.info.spki, hash, IDM_SHA256_SIZE))
+        return &e->files[IDM_F_CONFIG_KEY].bytes;
+    return NULL;
+}
+
+const struct idm_bytes *idm_good_software_cert(const struct idm_engine *e)
+{
+    const uint8_t *hash = e->record.software_cert;
+    if (is_our_cert(&e->store_cert, hash))
+        return &e->files[IDM_F_PERSIST_CERT].bytes;
+    if (is_our_cert(&e->config_cert, hash))
+        return &e->files[IDM_F_CONFIG_CERT].bytes;
+    return NULL;
+}
+
+int idm_put(struct idm_engine *e, enum idm_file file, const struct idm_bytes *bytes,
+            struct idm_error *err)
+{
+    const struct idm_loaded *loaded = &e->files[file];
+    if (loaded->rc == 0 && loaded->bytes.data && idm_bytes_equal(&loaded->bytes, bytes))
+        return 0;
+    return e->be->file_write(e->be->self, file, bytes->data, bytes->size, err);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* internal.h - what the files of the engine share. Nothing outside engine/ includes it.
+ *
+ *   facts.c     evidence → struct idm_facts          chip.c   the part of it that asks the TPM
+ *   slots.c     images, installations, trials        copies.c record and files, read and written
+ *   act_*.c     actions                              run.c    the loop
+ *   publish.c   /run                                 history.c
+ */
+#ifndef IDM_ENGINE_INTERNAL_H
+#define IDM_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+
+/* A file of this round: rc 0 and bytes, or the code of file_read. */
+struct idm_loaded {
+    int rc;
+    struct idm_bytes bytes;
+};
+
+/* Certificates and keys of this round, looked into. rc: that of the file, or CORRUPT. */
+struct idm_seen_cert {
+    int rc;
+    struct idm_cert_info info;
+};
+struct idm_seen_key {
+    int rc;
+    struct idm_key_info info;
+};
+struct idm_seen_tss2 {
+    int rc;
+    struct idm_tss2_info info;
+};
+
+/* What the chip said in this process. Asked again after a plan that may have changed it. */
+struct idm_chip_view {
+    bool asked;
+    enum idm_chip chip;
+    enum idm_proof proof;
+    enum idm_counter_fact counter;
+    enum idm_fact_tri ours;
+    bool unnamed_key;
+    bool dead_at_handle;
+    bool cert_of_chip;
+    bool handle_missing;    /* the key works from its file, but is not at its handle */
+    bool replaced_knows_us; /* another chip, which has our counter index */
+    bool has_reset_count;
+    uint32_t reset_count;
+};
+
+struct idm_images {
+    char own[IDM_SLOT_NAME_SIZE];
+    char other[IDM_SLOT_NAME_SIZE];
+    bool own_has_fingerprint;
+    bool other_has_fingerprint;
+    uint8_t own_fingerprint[IDM_SHA256_SIZE];
+    uint8_t other_fingerprint[IDM_SHA256_SIZE];
+    uint8_t boot[IDM_SHA256_SIZE]; /* hash of the boot id */
+};
+
+struct idm_engine {
+    const struct idm_backends *be;
+    const struct idm_settings *settings;
+    struct idm_platform platform;
+    struct idm_bootenv bootenv;
+    struct idm_images images;
+
+    struct idm_record record; /* as on disk, but for edits inside a plan */
+    bool recorded;
+
+    struct idm_loaded files[IDM_FILE_COUNT];
+    struct idm_seen_cert config_cert, store_cert, tpm_cert_config, tpm_cert_persist;
+    struct idm_seen_key config_key, store_key;
+    struct idm_seen_tss2 tss2_config, tss2_persist;
+    struct idm_chip_view chip;
+    struct idm_facts facts;
+
+    /* the step that runs */
+    struct idm_cell cell;
+    enum idm_event event;
+    const struct idm_target *target;
+    struct idm_bytes fresh_tss2; /* a key that is not on disk, with key-storage = persistent */
+
+    /* this process */
+    enum idm_request_kind request; /* the request that this process will make: what must be asked */
+    uint64_t reasons;
+    uint64_t tried[2]; /* events whose plan failed and may */
+    bool ended_held;
+    enum idm_event last_event;
+    uint64_t ignored[2]; /* ignored events already traced */
+};
+
+/* The settings that count for this identity: recorded ones where there is a record. */
+struct idm_tpm_layout {
+    uint32_t device_handle, parent_handle, srk_handle, counter_index;
+    enum idm_key_storage storage;
+    enum idm_algorithm algorithm;
+    enum idm_legacy_key legacy;
+};
+struct idm_tpm_layout idm_layout(const struct idm_engine *e);
+
+static inline bool idm_same(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    return __builtin_memcmp(a, b, size) == 0;
+}
+
+/* ---- copies.c ---- */
+/* file_read, with ABSENT for a file whose directory is missing under a proven one. */
+int idm_read(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret) IDM_NODISCARD;
+/* Reads both copies of the record; fills e->record, e->recorded, facts.record, facts.evidence. */
+void idm_load_record(struct idm_engine *e, struct idm_facts *facts);
+/* Raises the sequence and writes both copies, persist first. */
+int idm_write_record(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+/* Reads (again) and looks into all files that the facts rest on. */
+void idm_load_files(struct idm_engine *e);
+void idm_free_files(struct idm_engine *e);
+/* The first good copy, or NULL. Borrowed from e->files. */
+const struct idm_bytes *idm_good_tss2(const struct idm_engine *e);
+const struct idm_bytes *idm_good_tpm_cert(const struct idm_engine *e);
+const struct idm_bytes *idm_good_software_key(const struct idm_engine *e);
+const struct idm_bytes *idm_good_software_cert(const struct idm_engine *e);
+/* file_write unless the file holds exactly these bytes already (as loaded in this round). */
+int idm_put(struct idm_engine *e, enum idm_file file, const struct idm_bytes *bytes,
+            struct idm_error *err) IDM_NODISCARD;
+
+/* ---- facts.c, chip.c, slots.c ---- */
+void idm_read_facts(struct idm_engine *e);
+void idm_ask_chip(struct idm_engine *e);
+/* Where the active or prepared TPM key signs: handle first, file second. False: no copy. */
+bool idm_tpm_signer(const struct idm_engine *e, bool by_file, struct idm_signer *ret);
+void idm_read_images(struct idm_engine *e);
+void idm_image_facts(struct idm_engine *e, struct idm_facts *facts);
+enum idm_fact_tri idm_trial(const struct idm_engine *e);
+enum idm_slot_kind idm_other_kind(const struct idm_engine *e);
+/* A hook of an installation that is not the open one. */
+bool idm_hook_is_late(const struct idm_engine *e, enum idm_request_kind kind,
+                      const struct idm_target *target);
+
+/* ---- actions ---- */
+typedef int (*idm_action_fn)(struct idm_engine *e, struct idm_error *err);
+idm_action_fn idm_action(enum idm_action action);
+/* May the action change what the chip would answer? */
+bool idm_action_touches_chip(enum idm_action action);
+#define IDM_ACTION_PROTOTYPE(name) int idm_do_##name(struct idm_engine *e, struct idm_error *err);
+IDM_ACTIONS(IDM_ACTION_PROTOTYPE)
+#undef IDM_ACTION_PROTOTYPE
+
+/* A self-signed certificate as the settings want it. */
+int idm_issue(struct idm_engine *e, const struct idm_signer *signer,
+              const uint8_t spki[IDM_SHA256_SIZE], struct idm_bytes *ret_pem,
+              struct idm_error *err) IDM_NODISCARD;
+/* Looks into what an action just wrote to the store, so that later actions of the plan see it. The
+ * certificate may be missing, the key may not. */
+int idm_reload_store(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+
+/* ---- publish.c, history.c ---- */
+void idm_publish(struct idm_engine *e, struct idm_outcome *outcome);
+void idm_history_add(struct idm_engine *e, const char *kind, enum idm_event event,
+                     enum idm_state from, enum idm_state to, enum idm_reason reason);
+void idm_trace(struct idm_engine *e, const char *format, ...) IDM_PRINTF(2, 3);
+bool idm_marker_wanted(const struct idm_engine *e, bool *ret_known);
+
+#endif

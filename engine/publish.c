@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* publish.c - what the rest of the system sees: /run/idmode/{mode,status.json,device.*.pem}.
+ * Written at the end of every run, certificate and key reference before the mode that points at
+ * them. */
+#include "engine/internal.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static json_t *hex_or_null(const uint8_t *data, size_t size)
+{
+    char text[2 * IDM_NAME_SIZE + 1];
+    if (idm_all_zero(data, size))
+        return json_null();
+    idm_hex(data, size, text);
+    return json_string(text);
+}
+
+static json_t *time_or_null(int64_t seconds)
+{
+    char text[32];
+    struct tm tm;
+    time_t when = (time_t)seconds;
+    if (seconds <= 0 || !gmtime_r(&when, &tm))
+        return json_null();
+    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return json_string(text);
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_string(text) : json_null();
+}
+
+static const char *tri_name(enum idm_fact_tri tri)
+{
+    static const char *const names[] = {
+        [IDM_FACT_UNKNOWN] = "unknown", [IDM_FACT_NO] = "no", [IDM_FACT_YES] = "yes"};
+    return names[tri];
+}
+
+/* ---- parts of the document ---- */
+
+static json_t *reasons_json(uint64_t reasons)
+{
+    json_t *list = json_array();
+    for (unsigned int i = 1; i < IDM_REASON_COUNT; i++)
+        if (reasons >> i & 1)
+            (void)json_array_append_new(list, json_string(idm_reason_word((enum idm_reason)i)));
+    return list;
+}
+
+static json_t *change_json(const struct idm_record *r)
+{
+    if (!r->epoch)
+        return json_null();
+    return json_pack("{s:i, s:s, s:o, s:o}", "epoch", (int)r->epoch, "why", r->change_why, "at",
+                     time_or_null(r->change_at), "previous_cert_sha256",
+                     hex_or_null(r->change_previous, IDM_SHA256_SIZE));
+}
+
+static bool tpm_active(const struct idm_record *r)
+{
+    return r->state == IDM_S_tpm_dual || r->state == IDM_S_tpm;
+}
+
+static json_t *identity_json(struct idm_engine *e)
+{
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    struct idm_cert_info info = {0};
+    if (idm_engine_certificate(e, false, &pem, NULL) ||
+        e->be->cert_inspect(e->be->self, &pem, &info, NULL))
+        return json_null();
+    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:s, s:s, s:s, s:b}", "cert_sha256",
+                     hex_or_null(info.sha256, IDM_SHA256_SIZE), "spki_sha256",
+                     hex_or_null(info.spki, IDM_SHA256_SIZE), "subject", info.subject, "not_before",
+                     time_or_null(info.not_before), "not_after", time_or_null(info.not_after),
+                     "cert_path", "/run/idmode/device.cert.pem", "key_path",
+                     "/run/idmode/device.key.pem", "key_uri", "idmode:", "imported",
+                     (int)e->record.imported);
+}
+
+static const char *legacy_storage(const struct idm_engine *e)
+{
+    if (idm_good_software_key(e) && !idm_all_zero(e->record.software_spki, IDM_SHA256_SIZE))
+        return "plain";
+    return e->record.seal != IDM_SEAL_NONE ? "sealed" : "none";
+}
+
+static json_t *legacy_json(const struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    return json_pack("{s:s, s:b, s:o, s:o}", "storage", legacy_storage(e), "ever_plain",
+                     (int)r->ever_plain, "cert_sha256",
+                     hex_or_null(r->software_cert, IDM_SHA256_SIZE), "spki_sha256",
+                     hex_or_null(r->software_spki, IDM_SHA256_SIZE));
+}
+
+static json_t *tpm_json(const struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    bool asked = e->facts.chip != IDM_CHIP_UNASKED;
+    return json_pack("{s:s, s:o, s:o, s:o}", "status", idm_chip_name(e->facts.chip), "checked_at",
+                     asked ? time_or_null(e->platform.now) : json_null(), "manufacturer",
+                     text_or_null(r->manufacturer), "firmware", text_or_null(r->firmware));
+}
+
+static json_t *image_json(const struct idm_engine *e)
+{
+    static const char *const aware[] = {[IDM_SLOT_UNKNOWN] = "unknown",
+                                        [IDM_SLOT_LEGACY] = "no",
+                                        [IDM_SLOT_AWARE] = "yes",
+                                        [IDM_SLOT_EMPTY] = "no"};
+    struct idm_record copy = e->record;
+    const struct idm_slot *other =
+        e->images.other[0] ? idm_record_slot(&copy, e->images.other) : NULL;
+    enum idm_slot_kind kind = idm_other_kind(e);
+    char format[16] = "unknown";
+    if (kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_EMPTY)
+        (void)snprintf(format, sizeof format, "none");
+    else if (kind == IDM_SLOT_AWARE && other && other->format)
+        (void)snprintf(format, sizeof format, "%u", other->format);
+    return json_pack("{s:o, s:o, s:s, s:o, s:s, s:s}", "slot", text_or_null(e->images.own),
+                     "version", text_or_null(e->platform.image_version), "trial",
+                     tri_name(e->facts.trial), "other_slot", text_or_null(e->images.other),
+                     "other_aware", aware[kind], "other_format", format);
+}
+
+static json_t *error_json(const struct idm_engine *e, const struct idm_error *err)
+{
+    if (!err->code)
+        return json_null();
+    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "code", idm_error_name(err->code), "what",
+                     err->what, "why", err->why, "do", err->todo, "at",
+                     time_or_null(e->platform.now));
+}
+
+/* EVE's words: ENABLED the TPM signs, DISABLED it could but does not, NOTFOUND there is none. */
+static const char *hsm_status(const struct idm_engine *e, const struct idm_outcome *o)
+{
+    if (o->mode == IDM_MODE_TPM)
+        return "ENABLED";
+    if (e->facts.chip == IDM_CHIP_NONE)
+        return "NOTFOUND";
+    return o->mode == IDM_MODE_SOFTWARE ? "DISABLED" : "UNKNOWN";
+}
+
+static void add_heading(json_t *doc, const struct idm_engine *e, const struct idm_outcome *o)
+{
+    const char *info = o->mode == IDM_MODE_TPM        ? "the TPM holds the identity"
+                       : o->mode == IDM_MODE_SOFTWARE ? "a software key holds the identity"
+                                                      : "no identity is in use";
+    (void)json_object_set_new(doc, "hsm_status", json_string(hsm_status(e, o)));
+    (void)json_object_set_new(doc, "hsm_info", json_string(info));
+}
+
+static json_t *document(struct idm_engine *e, const struct idm_outcome *o)
+{
+    json_t *doc = json_pack(
+        "{s:i, s:s, s:s, s:s, s:b, s:b, s:o, s:i, s:s, s:o, s:s, s:o}", "schema", 1, "mode",
+        idm_mode_name(o->mode), "identity_mode", idm_mode_name(o->identity_mode), "state",
+        idm_state_name(o->state), "held", (int)o->held, "healthy", (int)(!o->held && !o->reasons),
+        "reasons", reasons_json(o->reasons), "epoch", (int)e->record.epoch, "boot_id",
+        e->platform.boot_id, "updated_at", time_or_null(e->platform.now), "last_event",
+        idm_event_name(o->last_event), "last_change", change_json(&e->record));
+    if (!doc)
+        return NULL;
+    (void)json_object_set_new(doc, "identity", identity_json(e));
+    (void)json_object_set_new(doc, "legacy", legacy_json(e));
+    (void)json_object_set_new(doc, "tpm", tpm_json(e));
+    add_heading(doc, e, o);
+    (void)json_object_set_new(doc, "image", image_json(e));
+    (void)json_object_set_new(doc, "error", error_json(e, &o->error));
+    return doc;
+}
+
+/* ---- files ---- */
+
+static void write_run(struct idm_engine *e, enum idm_file file, const char *text, size_t size)
+{
+    struct idm_error failure = {0};
+    if (e->be->file_write(e->be->self, file, text, size, &failure))
+        idm_trace(e, "not published: %s: %s", failure.what, failure.why);
+}
+
+/* A reference, no secret: names the provider's URI and the public key it stands for. */
+static void publish_key_reference(struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    char hex[2 * IDM_SHA256_SIZE + 1];
+    char body[160];
+    unsigned char base64[256];
+    char pem[512];
+    idm_hex(tpm_active(r) ? r->tpm_spki : r->software_spki, IDM_SHA256_SIZE, hex);
+    int size = snprintf(body, sizeof body, "uri=idmode:key\nspki-sha256=%s\n", hex);
+    (void)EVP_EncodeBlock(base64, (const unsigned char *)body, size);
+    int length = snprintf(pem, sizeof pem, "-----BEGIN IDMODE PRIVATE KEY-----\n");
+    size_t left = strlen((const char *)base64);
+    for (const char *at = (const char *)base64; left; at += 64) { /* RFC 7468: 64 a line */
+        size_t line = left < 64 ? left : 64;
+        length += snprintf(pem + length, sizeof pem - (size_t)length, "%.*s\n", (int)line, at);
+        left -= line;
+    }
+    length +=
+        snprintf(pem + length, sizeof pem - (size_t)length, "-----END IDMODE PRIVATE KEY-----\n");
+    write_run(e, IDM_F_RUN_KEY, pem, (size_t)length);
+}
+
+static void publish_identity(struct idm_engine *e, const struct idm_outcome *o)
+{
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    _cleanup_bytes_ struct idm_bytes statement = {0};
+    const struct idm_backends *be = e->be;
+    bool in_use = o->mode == IDM_MODE_SOFTWARE || o->mode == IDM_MODE_TPM;
+    if (!in_use || idm_engine_certificate(e, false, &pem, NULL)) {
+        (void)be->file_remove(be->self, IDM_F_RUN_KEY, NULL);
+        (void)be->file_remove(be->self, IDM_F_RUN_CERT, NULL);
+        return;
+    }
+    write_run(e, IDM_F_RUN_CERT, (const char *)pem.data, pem.size);
+    publish_key_reference(e);
+    if (be->file_read(be->self, IDM_F_STATEMENT, &statement, NULL) == 0)
+        write_run(e, IDM_F_RUN_STATEMENT, (const char *)statement.data, statement.size);
+}
+
+void idm_publish(struct idm_engine *e, struct idm_outcome *o)
+{
+    char mode[16];
+    publish_identity(e, o);
+    json_t *doc = document(e, o);
+    char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+    if (text)
+        write_run(e, IDM_F_RUN_STATUS, text, strlen(text));
+    free(text);
+    json_decref(doc);
+    int size = snprintf(mode, sizeof mode, "%s\n", idm_mode_name(o->mode));
+    write_run(e, IDM_F_RUN_MODE, mode, (size_t)size);
+}

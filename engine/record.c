@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/record.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAGIC       "IDMODEREC"
+#define MAGIC_SIZE  9u
+#define HEADER_SIZE (MAGIC_SIZE + 2u + 2u + 4u)
+#define SIZE_MAX_V1 4096u
+
+/* One walk over the fields serves both directions, so that they cannot differ. */
+struct walk {
+    uint8_t *at;
+    bool writing;
+};
+
+static void number(struct walk *w, void *field, size_t size)
+{
+    uint8_t *bytes = field;
+    for (size_t i = 0; i < size; i++) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        size_t j = i;
+#else
+        size_t j = size - 1 - i;
+#endif
+        if (w->writing)
+            w->at[i] = bytes[j];
+        else
+            bytes[j] = w->at[i];
+    }
+    w->at += size;
+}
+
+static void raw(struct walk *w, void *field, size_t size)
+{
+    if (w->writing)
+        memcpy(w->at, field, size);
+    else
+        memcpy(field, w->at, size);
+    w->at += size;
+}
+
+static void text(struct walk *w, char *field, size_t size)
+{
+    raw(w, field, size);
+    if (!w->writing)
+        field[size - 1] = 0;
+}
+
+#define N(field) number(w, &(field), sizeof(field))
+#define R(field) raw(w, (field), sizeof(field))
+#define T(field) text(w, (field), sizeof(field))
+
+static void walk_slot(struct walk *w, struct idm_slot *s)
+{
+    N(s->known);
+    T(s->name);
+    N(s->kind);
+    N(s->outranks);
+    N(s->has_fingerprint);
+    R(s->fingerprint);
+    N(s->format);
+    T(s->version);
+}
+
+static void walk_install(struct walk *w, struct idm_install *i)
+{
+    N(i->open);
+    N(i->kind);
+    N(i->booted);
+    N(i->written);
+    N(i->has_before);
+    R(i->before);
+    R(i->boot);
+    N(i->format);
+    T(i->id);
+    T(i->slot);
+    T(i->version);
+}
+
+static void walk_identity(struct walk *w, struct idm_record *r)
+{
+    N(r->has_witness);
+    N(r->witness_slack);
+    N(r->witness);
+    R(r->device_name);
+    R(r->parent_name);
+    R(r->srk_name);
+    R(r->ek_name);
+    R(r->tpm_spki);
+    R(r->tpm_cert);
+    R(r->software_spki);
+    R(r->software_cert);
+    N(r->algorithm);
+    N(r->key_storage);
+    N(r->legacy_key);
+    N(r->device_handle);
+    N(r->parent_handle);
+    N(r->srk_handle);
+    N(r->counter_index);
+}
+
+static void walk_sticky(struct walk *w, struct idm_record *r)
+{
+    N(r->has_serial);
+    R(r->serial);
+    T(r->manufacturer);
+    T(r->firmware);
+    N(r->config_is_mount);
+    N(r->persist_is_mount);
+    N(r->hooks_proven);
+    N(r->legacy_seen);
+    N(r->ever_plain);
+    N(r->malfunction);
+    N(r->legacy_changed);
+    N(r->imported);
+    N(r->seal);
+    N(r->seal_reset_count);
+    N(r->reset_pending);
+    N(r->reset_clears);
+    N(r->reset_reset_count);
+    N(r->pending);
+    N(r->pending_on_trial);
+    T(r->pending_slot);
+    N(r->pending_has_fingerprint);
+    R(r->pending_fingerprint);
+}
+
+static void walk_record(struct walk *w, struct idm_record *r)
+{
+    N(r->sequence);
+    N(r->written_at);
+    N(r->state);
+    N(r->intent);
+    N(r->staged);
+    N(r->epoch);
+    N(r->announced);
+    walk_identity(w, r);
+    walk_sticky(w, r);
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
+        N(r->tombstones[i].kind);
+        R(r->tombstones[i].value);
+    }
+    for (size_t i = 0; i < IDM_SLOTS; i++)
+        walk_slot(w, &r->slots[i]);
+    walk_install(w, &r->install);
+    T(r->change_why);
+    N(r->change_at);
+    R(r->change_previous);
+}
+
+static void walk_header(struct walk *w, uint16_t *version, uint16_t *min_reader, uint32_t *size)
+{
+    number(w, version, sizeof *version);
+    number(w, min_reader, sizeof *min_reader);
+    number(w, size, sizeof *size);
+}
+
+size_t idm_record_size(void)
+{
+    uint8_t scratch[SIZE_MAX_V1];
+    struct idm_record empty = {0};
+    struct walk w = {.at = scratch, .writing = true};
+    walk_record(&w, &empty);
+    return HEADER_SIZE + (size_t)(w.at - scratch) + IDM_SHA256_SIZE;
+}
+
+int idm_record_encode(const struct idm_record *record, uint8_t *ret_bytes)
+{
+    struct idm_record copy = *record;
+    uint16_t version = IDM_RECORD_VERSION;
+    uint16_t min_reader = IDM_RECORD_MIN_READER;
+    uint32_t size = (uint32_t)idm_record_size();
+    memcpy(ret_bytes, MAGIC, MAGIC_SIZE);
+    struct walk w = {.at = ret_bytes + MAGIC_SIZE, .writing = true};
+    walk_header(&w, &version, &min_reader, &size);
+    walk_record(&w, &copy);
+    return idm_sha256(ret_bytes, size - IDM_SHA256_SIZE, ret_bytes + size - IDM_SHA256_SIZE);
+}
+
+/* A value that no version 1 program writes is damage that the checksum happened to cover. */
+static bool plausible(const struct idm_record *r)
+{
+    if (r->state <= IDM_S_none || r->state >= IDM_STATE_COUNT || r->intent > IDM_INTENT_reset_soft)
+        return false;
+    return r->seal <= IDM_SEAL_MATURE && r->algorithm <= IDM_RSA_2048;
+}
+
+int idm_record_decode(const void *bytes, size_t size, struct idm_record *ret)
+{
+    uint8_t buffer[SIZE_MAX_V1];
+    uint8_t hash[IDM_SHA256_SIZE];
+    if (size < HEADER_SIZE + IDM_SHA256_SIZE || memcmp(bytes, MAGIC, MAGIC_SIZE) != 0)
+        return IDM_E_CORRUPT;
+    int rc = idm_sha256(bytes, size - IDM_SHA256_SIZE, hash);
+    if (rc)
+        return rc;
+    if (memcmp((const uint8_t *)bytes + size - IDM_SHA256_SIZE, hash, IDM_SHA256_SIZE) != 0)
+        return IDM_E_CORRUPT;
+
+    uint8_t header[HEADER_SIZE];
+    memcpy(header, bytes, sizeof header);
+    uint16_t version = 0;
+    uint16_t min_reader = 0;
+    uint32_t stated = 0;
+    struct walk w = {.at = header + MAGIC_SIZE, .writing = false};
+    walk_header(&w, &version, &min_reader, &stated);
+    if (stated != size || version < min_reader)
+        return IDM_E_CORRUPT;
+    if (min_reader > IDM_RECORD_VERSION)
+        return IDM_E_NEWER;
+    if (size != idm_record_size())
+        return IDM_E_CORRUPT;
+
+    struct idm_record record = {0};
+    memcpy(buffer, bytes, size);
+    w.at = buffer + HEADER_SIZE;
+    walk_record(&w, &record);
+    if (!plausible(&record))
+        return IDM_E_CORRUPT;
+    *ret = record;
+    return 0;
+}
+
+/* table.md, "Witness": no open plan {w}; staged switch {w, w+1}; reset unstaged {w, w+1}, staged
+ * {w+1, w+2}. */
+void idm_record_counter_range(const struct idm_record *record, uint64_t *ret_low,
+                              uint64_t *ret_high)
+{
+    uint64_t low = record->witness;
+    uint64_t high = low;
+    if (record->intent == IDM_INTENT_reset) {
+        low += record->staged ? 1 : 0;
+        high = low + 1;
+    } else if (record->staged) {
+        high = low + 1;
+    }
+    *ret_low = low;
+    *ret_high = high + record->witness_slack;
+}
+
+uint64_t idm_record_counter_target(const struct idm_record *record)
+{
+    if (record->intent == IDM_INTENT_reset)
+        return record->witness + (record->staged ? 2 : 1);
+    return record->witness + 1;
+}
+
+static bool is_dead(const struct idm_record *record, uint8_t kind, const uint8_t *value,
+                    size_t size)
+{
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
+        const struct idm_tombstone *tomb = &record->tombstones[i];
+        if (tomb->kind == kind && memcmp(tomb->value, value, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool idm_record_is_dead_name(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE])
+{
+    return is_dead(record, IDM_TOMB_NAME, name, IDM_NAME_SIZE);
+}
+
+bool idm_record_is_dead_spki(const struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE])
+{
+    return is_dead(record, IDM_TOMB_SPKI, spki, IDM_SHA256_SIZE);
+}
+
+bool idm_record_has_tombstones(const struct idm_record *record)
+{
+    return record->tombstones[0].kind != IDM_TOMB_FREE;
+}
+
+static void bury(struct idm_record *record, uint8_t kind, const uint8_t *value, size_t size)
+{
+    if (idm_all_zero(value, size) || is_dead(record, kind, value, size))
+        return;
+    size_t place = 0;
+    while (place < IDM_TOMBSTONES && record->tombstones[place].kind != IDM_TOMB_FREE)
+        place++;
+    if (place == IDM_TOMBSTONES) {
+        place = IDM_TOMBSTONES - 1;
+        memmove(record->tombstones, record->tombstones + 1, place * sizeof *record->tombstones);
+    }
+    record->tombstones[place] = (struct idm_tombstone){.kind = kind};
+    memcpy(record->tombstones[place].value, value, size);
+}
+
+void idm_record_bury_name(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE])
+{
+    bury(record, IDM_TOMB_NAME, name, IDM_NAME_SIZE);
+}
+
+void idm_record_bury_spki(struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE])
+{
+    bury(record, IDM_TOMB_SPKI, spki, IDM_SHA256_SIZE);
+}
+
+void idm_record_clear_tombstones(struct idm_record *record)
+{
+    memset(record->tombstones, 0, sizeof record->tombstones);
+}
+
+struct idm_slot *idm_record_slot(struct idm_record *record, const char *name)
+{
+    for (size_t i = 0; i < IDM_SLOTS; i++)
+        if (record->slots[i].known && strcmp(record->slots[i].name, name) == 0)
+            return &record->slots[i];
+    return NULL;
+}
+
+struct idm_slot *idm_record_slot_make(struct idm_record *record, const char *name, const char *keep)
+{
+    struct idm_slot *slot = idm_record_slot(record, name);
+    for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
+        if (!record->slots[i].known)
+            slot = &record->slots[i];
+    for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
+        if (!keep || strcmp(record->slots[i].name, keep) != 0)
+            slot = &record->slots[i];
+    if (!slot->known || strcmp(slot->name, name) != 0) {
+        *slot = (struct idm_slot){.known = 1};
+        (void)snprintf(slot->name, sizeof slot->name, "%s", name);
+    }
+    return slot;
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* run.c - the loop: facts → event → cell → plan. The only place that runs a plan, and, with it, the
+ * only way by which the state can change. */
+#include "engine/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int idm_engine_open(struct idm_engine **ret, const struct idm_backends *backends,
+                    const struct idm_settings *settings, struct idm_error *err)
+{
+    struct idm_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return idm_fail(err, IDM_E_MEMORY, "start", "%s", idm_error_sentence(IDM_E_MEMORY));
+    e->be = backends;
+    e->settings = settings;
+    e->last_event = IDM_EV_none;
+    idm_free_files(e);
+    int rc = backends->platform(backends->self, &e->platform, err);
+    if (rc) {
+        free(e);
+        return rc;
+    }
+    backends->bootenv(backends->self, &e->bootenv);
+    *ret = e;
+    return 0;
+}
+
+void idm_engine_close(struct idm_engine *e)
+{
+    if (!e)
+        return;
+    idm_free_files(e);
+    idm_bytes_free(&e->fresh_tss2);
+    free(e);
+}
+
+void idm_trace(struct idm_engine *e, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    e->be->trace(e->be->self, line);
+}
+
+static void add_reason(struct idm_engine *e, enum idm_reason reason)
+{
+    enum idm_reason resolved = idm_reason_resolve(reason, &e->facts);
+    if (resolved != IDM_R_none)
+        e->reasons |= UINT64_C(1) << resolved;
+}
+
+/* ---- one step ---- */
+
+static void trace_ignored(struct idm_engine *e, const struct idm_verdict *v)
+{
+    for (unsigned int i = 0; i < IDM_EVENT_COUNT; i++) {
+        uint64_t bit = UINT64_C(1) << (i % 64);
+        if (!(v->ignored[i / 64] & bit) || (e->ignored[i / 64] & bit))
+            continue;
+        e->ignored[i / 64] |= bit;
+        idm_trace(e, "%s: %s ignored: %s", idm_state_name(e->facts.state),
+                  idm_event_name((enum idm_event)i),
+                  idm_table_cell((enum idm_event)i, e->facts.state).why);
+    }
+}
+
+static void trace_step(struct idm_engine *e, const struct idm_verdict *v)
+{
+    const struct idm_cell *cell = &v->cell;
+    const char *plan = idm_plan_info(cell->plan)->name;
+    enum idm_reason reason = idm_reason_resolve(cell->reason, &e->facts);
+    idm_trace(e, "%s: %s %s %s, plan %s%s%s: %s", idm_state_name(e->facts.state),
+              idm_event_name(v->event), idm_cell_kind_name(cell->kind), idm_state_name(cell->next),
+              plan, reason ? ", reason " : "", idm_reason_word(reason), cell->why);
+}
+
+/* What is kept for good: changes, refusals and holds. A hold that goes on is one entry. */
+static void keep(struct idm_engine *e, const struct idm_verdict *v, uint32_t epoch_before)
+{
+    enum idm_state from = e->facts.state;
+    enum idm_reason reason = idm_reason_resolve(v->cell.reason, &e->facts);
+    if (v->cell.kind == IDM_CELL_HOLD)
+        idm_history_add(e, "hold", v->event, from, from, reason);
+    else if (v->cell.kind == IDM_CELL_REFUSE)
+        idm_history_add(e, "refusal", v->event, from, from, IDM_R_none);
+    else if (from != v->cell.next || e->record.epoch != epoch_before)
+        idm_history_add(e, "change", v->event, from, v->cell.next, reason);
+}
+
+static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, struct idm_error *err)
+{
+    for (size_t i = 0; plan->steps[i] != IDM_A_none; i++) {
+        enum idm_action action = plan->steps[i];
+        if (idm_action_touches_chip(action))
+            e->chip.asked = false;
+        int rc = idm_action(action)(e, err);
+        if (rc) {
+            e->chip.asked = false;
+            idm_trace(e, "%s: action %s failed: %s", idm_state_name(e->facts.state),
+                      idm_action_name(action), err->why);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Runs the cell's plan. 0: go on. A failure that the plan tolerates becomes its reason. */
+static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct idm_error *err)
+{
+    const struct idm_plan_info *plan = idm_plan_info(v->cell.plan);
+    uint32_t epoch = e->record.epoch;
+    e->event = v->event;
+    e->cell = v->cell;
+    e->last_event = v->event;
+    idm_bytes_free(&e->fresh_tss2);
+    trace_step(e, v);
+    if (v->cell.kind == IDM_CELL_REFUSE) {
+        keep(e, v, epoch);
+        return 0;
+    }
+    struct idm_error failure = {0};
+    int rc = run_plan(e, plan, &failure);
+    if (rc && plan->tolerates != IDM_R_none) {
+        add_reason(e, plan->tolerates);
+        e->tried[v->event / 64] |= UINT64_C(1) << (v->event % 64);
+        return 0;
+    }
+    if (rc) {
+        if (err)
+            *err = failure;
+        return rc;
+    }
+    add_reason(e, v->cell.reason);
+    keep(e, v, epoch);
+    return 0;
+}
+
+/* ---- the boot loop ---- */
+
+struct loop_end {
+    bool held;
+    bool failed;
+    enum idm_reason reason;
+    struct idm_error error;
+};
+
+/* A table that reaches a cell that cannot be reached, or does not come to an end, is a bug: it is
+ * said, nothing more is done, and the device keeps what it has. */
+static void bug(struct loop_end *end, const char *why, enum idm_event event, enum idm_state state)
+{
+    end->failed = true;
+    (void)idm_fail(&end->error, IDM_E_INTERNAL, "boot", "%s: event %s in state %s", why,
+                   idm_event_name(event), idm_state_name(state));
+    (void)idm_advise(&end->error, "report it, with /run/idmode/trace");
+}
+
+static void boot_loop(struct idm_engine *e, struct loop_end *end)
+{
+    static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
+    *end = (struct loop_end){0};
+    e->reasons = 0;
+    e->ended_held = false;
+    for (unsigned int round = 0; round < IDM_ROUNDS_MAX; round++) {
+        idm_read_facts(e);
+        struct idm_verdict v = idm_classify(&e->facts, &boot);
+        trace_ignored(e, &v);
+        if (v.event == IDM_EV_none || v.cell.kind == IDM_CELL_NEVER) {
+            bug(end, "an unreachable cell was reached", v.event, e->facts.state);
+            return;
+        }
+        if (v.clock_blocked)
+            add_reason(e, IDM_R_clock);
+        if (v.room_blocked)
+            add_reason(e, IDM_R_by_room);
+        if (take_step(e, &v, &end->error)) {
+            end->failed = true;
+            return;
+        }
+        if (v.cell.kind == IDM_CELL_HOLD) {
+            end->held = true;
+            e->ended_held = true;
+            return;
+        }
+        if (v.cell.kind == IDM_CELL_END)
+            return;
+    }
+    bug(end, "it does not come to an end", e->last_event, e->facts.state);
+}
+
+/* ---- outcome ---- */
+
+static enum idm_mode identity_mode(const struct idm_engine *e)
+{
+    switch ((enum idm_state)e->record.state) {
+    case IDM_S_software:
+    case IDM_S_migrating:
+        return IDM_MODE_SOFTWARE;
+    case IDM_S_tpm_dual:
+    case IDM_S_tpm:
+        return IDM_MODE_TPM;
+    case IDM_S_none:
+    case IDM_S_blank:
+    case IDM_S_resetting:
+    case IDM_S_same:
+        break;
+    }
+    return IDM_MODE_NONE;
+}
+
+/* `tpm` only after the chip proved possession in this boot. */
+static enum idm_mode mode_now(const struct idm_engine *e, const struct loop_end *end)
+{
+    enum idm_mode mode = identity_mode(e);
+    if (end->held)
+        return IDM_MODE_UNKNOWN;
+    if (mode == IDM_MODE_TPM && e->facts.proof != IDM_PROOF_GIVEN)
+        return IDM_MODE_UNKNOWN;
+    if (mode == IDM_MODE_SOFTWARE && end->failed && !idm_good_software_key(e))
+        return IDM_MODE_UNKNOWN;
+    return mode;
+}
+
+static uint64_t bit(enum idm_reason reason)
+{
+    return UINT64_C(1) << reason;
+}
+
+/* Reasons that stand in the record or in the facts, whatever event ended the loop. */
+static uint64_t standing_reasons(const struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    const struct idm_facts *f = &e->facts;
+    bool tpm_active = r->state == IDM_S_tpm_dual || r->state == IDM_S_tpm;
+    uint64_t reasons = 0;
+    if (r->malfunction)
+        reasons |= bit(IDM_R_tpm_malfunction);
+    if (r->legacy_changed)
+        reasons |= bit(IDM_R_legacy_changed);
+    if (r->reset_pending || r->state == IDM_S_resetting)
+        reasons |= bit(IDM_R_reset_incomplete);
+    if (e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE)
+        reasons |= bit(IDM_R_bootenv_unreadable);
+    if (e->settings->invalid)
+        reasons |= bit(IDM_R_settings_invalid);
+    if (f->counter == IDM_COUNTER_LOST && !e->ended_held)
+        reasons |= bit(IDM_R_witness_lost);
+    if (tpm_active && f->proof == IDM_PROOF_GIVEN && f->backup == IDM_BACKUP_MISSING)
+        reasons |= bit(IDM_R_backup_degraded);
+    return reasons;
+}
+
+static void conclude(struct idm_engine *e, const struct loop_end *end, struct idm_outcome *ret)
+{
+    *ret = (struct idm_outcome){.mode = mode_now(e, end),
+                                .identity_mode = identity_mode(e),
+                                .state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none,
+                                .last_event = e->last_event,
+                                .held = end->held,
+                                .reasons = e->reasons | standing_reasons(e),
+                                .request_event = IDM_EV_none,
+                                .error = end->error};
+    if (end->failed)
+        ret->exit = IDM_EXIT_FAILED;
+    else if (end->held || ret->mode == IDM_MODE_NONE || ret->mode == IDM_MODE_UNKNOWN)
+        ret->exit = IDM_EXIT_HELD;
+    if (end->failed && (end->error.code == IDM_E_FULL))
+        ret->reasons |= bit(IDM_R_storage_full);
+    if (end->failed && (end->error.code == IDM_E_READ_ONLY))
+        ret->reasons |= bit(IDM_R_storage_read_only);
+}
+
+enum idm_exit idm_engine_boot(struct idm_engine *e, struct idm_outcome *ret)
+{
+    struct loop_end end;
+    e->request = IDM_REQ_BOOT;
+    boot_loop(e, &end);
+    conclude(e, &end, ret);
+    idm_publish(e, ret);
+    return ret->exit;
+}
+
+/* ---- requests ---- */
+
+static bool is_hook(enum idm_request_kind kind)
+{
+    return kind == IDM_REQ_PRE_INSTALL || kind == IDM_REQ_POST_INSTALL ||
+           kind == IDM_REQ_INSTALL_FAILED || kind == IDM_REQ_COMMITTED || kind == IDM_REQ_ROLLBACK;
+}
+
+static struct idm_request fold_request(const struct idm_engine *e, enum idm_request_kind kind,
+                                       const struct idm_target *target, bool without_tpm)
+{
+    struct idm_request request = {.kind = kind, .without_tpm = without_tpm};
+    if (is_hook(kind)) {
+        request.target_legacy = target->kind == IDM_SLOT_LEGACY || target->kind == IDM_SLOT_UNKNOWN;
+        request.late = idm_hook_is_late(e, kind, target);
+    }
+    return request;
+}
+
+/* Carries the request out; what it gives back is the request's part of the outcome. */
+static void carry_out(struct idm_engine *e, const struct idm_request *request,
+                      struct idm_outcome *ret)
+{
+    struct idm_verdict v = idm_classify(&e->facts, request);
+    trace_ignored(e, &v);
+    ret->request_event = v.event;
+    if (v.event == IDM_EV_none)
+        return;
+    if (take_step(e, &v, &ret->error)) {
+        ret->exit = IDM_EXIT_FAILED;
+    } else if (v.cell.kind == IDM_CELL_REFUSE) {
+        ret->exit = v.cell.exit == 1 ? IDM_EXIT_REFUSED : IDM_EXIT_FAILED;
+        ret->refused = v.cell.why;
+    }
+}
+
+enum idm_exit idm_engine_request(struct idm_engine *e, enum idm_request_kind kind,
+                                 const struct idm_target *target, bool without_tpm,
+                                 struct idm_outcome *ret)
+{
+    struct loop_end end;
+    struct idm_outcome asked = {.exit = IDM_EXIT_DONE, .request_event = IDM_EV_none};
+    e->request = kind;
+    e->target = target;
+    boot_loop(e, &end);
+    if (!end.failed) {
+        idm_read_facts(e);
+        struct idm_request request = fold_request(e, kind, target, without_tpm);
+        carry_out(e, &request, &asked);
+        e->request = IDM_REQ_BOOT;
+        boot_loop(e, &end);
+    }
+    conclude(e, &end, ret);
+    ret->request_event = asked.request_event;
+    ret->refused = asked.refused;
+    if (asked.error.code)
+        ret->error = asked.error;
+    bool after_failed = end.failed && asked.exit == IDM_EXIT_DONE;
+    ret->exit = after_failed ? IDM_EXIT_FAILED : asked.exit;
+    /* Of the hooks only pre-install vetoes: nothing else may stop an updater in its middle. */
+    if (is_hook(kind) && kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)
+        ret->exit = IDM_EXIT_DONE;
+    idm_publish(e, ret);
+    return ret->exit;
+}
+
+/* ---- use ---- */
+
+int idm_engine_look(struct idm_engine *e, struct idm_error *err)
+{
+    _cleanup_bytes_ struct idm_bytes mode = {0};
+    struct idm_facts facts = {0};
+    const struct idm_backends *be = e->be;
+    int rc = be->file_read(be->self, IDM_F_RUN_MODE, &mode, NULL);
+    idm_load_record(e, &facts);
+    facts.state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none;
+    idm_load_files(e);
+    e->facts = facts;
+    char expected[16];
+    int size = snprintf(expected, sizeof expected, "%s\n", idm_mode_name(identity_mode(e)));
+    bool in_use = rc == 0 && mode.size == (size_t)size &&
+                  memcmp(mode.data, expected, mode.size) == 0 && identity_mode(e) != IDM_MODE_NONE;
+    if (in_use)
+        return 0;
+    (void)idm_fail(err, IDM_E_HELD, "use the identity",
+                   rc ? "idmode boot has not run in this boot"
+                      : "no identity is in use in this boot");
+    return rc ? idm_advise(err, "run idmode boot") : idm_advise(err, "see idmode status");
+}
+
+static int software_signer(struct idm_engine *e, struct idm_signer *ret)
+{
+    *ret = (struct idm_signer){.kind = IDM_SIGNER_SOFTWARE, .key = idm_good_software_key(e)};
+    if (!ret->key)
+        return IDM_E_HELD;
+    bool store = ret->key == &e->files[IDM_F_PERSIST_KEY].bytes;
+    ret->algorithm = store ? e->store_key.info.algorithm : e->config_key.info.algorithm;
+    return 0;
+}
+
+int idm_engine_sign(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
+                    struct idm_signature *ret, struct idm_error *err)
+{
+    struct idm_signer signer = {0};
+    enum idm_mode mode = identity_mode(e);
+    if (mode == IDM_MODE_SOFTWARE && software_signer(e, &signer) == 0)
+        return e->be->sign(e->be->self, &signer, digest, hash, ret, err);
+    if (mode != IDM_MODE_TPM)
+        return idm_fail(err, IDM_E_HELD, "sign", "no identity is active (state %s)",
+                        idm_state_name(e->facts.state));
+    int rc = IDM_E_TPM_EMPTY;
+    if (idm_tpm_signer(e, false, &signer))
+        rc = e->be->sign(e->be->self, &signer, digest, hash, ret, err);
+    if ((rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_UNFIT) &&
+        idm_tpm_signer(e, true, &signer))
+        rc = e->be->sign(e->be->self, &signer, digest, hash, ret, err);
+    return rc;
+}
+
+int idm_engine_certificate(struct idm_engine *e, bool prepared, struct idm_bytes *ret_pem,
+                           struct idm_error *err)
+{
+    enum idm_mode mode = identity_mode(e);
+    const struct idm_bytes *cert = NULL;
+    if (prepared && e->record.state == IDM_S_migrating)
+        cert = idm_good_tpm_cert(e);
+    else if (!prepared && mode == IDM_MODE_TPM)
+        cert = idm_good_tpm_cert(e);
+    else if (!prepared && mode == IDM_MODE_SOFTWARE)
+        cert = idm_good_software_cert(e);
+    if (!cert)
+        return idm_fail(err, IDM_E_ABSENT, "show the certificate",
+                        prepared ? "nothing is prepared" : "no identity is active");
+    return idm_bytes_set(ret_pem, cert->data, cert->size);
+}
+
+const struct idm_record *idm_engine_record(const struct idm_engine *e)
+{
+    return e->recorded ? &e->record : NULL;
+}
+
+const struct idm_facts *idm_engine_facts(const struct idm_engine *e)
+{
+    return &e->facts;
+}
+
+const char *idm_mode_name(enum idm_mode mode)
+{
+    static const char *const names[] = {[IDM_MODE_UNKNOWN] = "unknown",
+                                        [IDM_MODE_NONE] = "none",
+                                        [IDM_MODE_SOFTWARE] = "software",
+                                        [IDM_MODE_TPM] = "tpm"};
+    return names[mode];
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making a device, switching it on, running idmode on it. */
+#include "tests/support/device.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IDMODE          IDM_TEST_BUILD_DIR "/bin/idmode"
+#define CUT_LIBRARY     IDM_TEST_BUILD_DIR "/tests/cut.so"
+#define CLOCK_LIBRARY   IDM_TEST_BUILD_DIR "/tests/clock.so"
+#define BOOTLIMIT       1000u
+#define ARGUMENTS_MAX   32u
+#define KILLED_EXIT     (128 + SIGKILL)
+#define NO_PROGRAM_EXIT 126 /* and 127: what a shell says too */
+
+static const char *const DIRECTORIES[] = {
+    "/config",
+    "/persist",
+    "/run",
+    "/slots",
+    "/boot",
+    "/etc/idmode/idmode.conf.d",
+    "/proc/sys/kernel/random",
+    "/sys/class/dmi/id",
+};
+
+int idm_device_fail(struct idm_device *device, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(device->error, sizeof(device->error), format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+/* ---- making it --------------------------------------------------------------------------------
+ */
+
+/* Version 4, variant 1 (RFC 9562, 5.4): what the kernel gives as boot_id. */
+static int random_uuid(char ret_text[37])
+{
+    unsigned char u[16];
+
+    if (getrandom(u, sizeof(u), 0) != (ssize_t)sizeof(u))
+        return -1;
+    u[6] = (unsigned char)((u[6] & 0x0f) | 0x40);
+    u[8] = (unsigned char)((u[8] & 0x3f) | 0x80);
+    snprintf(ret_text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
+             u[14], u[15]);
+    return 0;
+}
+
+static int make_base(struct idm_device *device)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[IDM_DEVICE_PATH_SIZE];
+    int n = snprintf(device->base, sizeof(device->base), "%s/idm-device-XXXXXX",
+                     tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+
+    if (n < 0 || (size_t)n >= sizeof(device->base) || mkdtemp(device->base) == NULL) {
+        device->base[0] = '\0';
+        return idm_device_fail(device, "make a scratch directory: %s", strerror(errno));
+    }
+    snprintf(device->root, sizeof(device->root), "%s/root", device->base);
+    snprintf(path, sizeof(path), "%s/bootloader", device->base);
+    if (mkdir(device->root, 0755) != 0 || mkdir(path, 0755) != 0)
+        return idm_device_fail(device, "make %s: %s", device->root, strerror(errno));
+    for (size_t i = 0; i < sizeof(DIRECTORIES) / sizeof(DIRECTORIES[0]); i++) {
+        char inside[64];
+
+        /* A file made and removed leaves its directories. */
+        snprintf(inside, sizeof(inside), "%s/.made", DIRECTORIES[i]);
+        if (idm_device_write_text(device, inside, "") != 0 ||
+            idm_device_delete(device, inside) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_identifiers(struct idm_device *device, const struct idm_device_options *options)
+{
+    char uuid[37], text[64];
+    size_t n = 0;
+
+    if (random_uuid(uuid) != 0)
+        return idm_device_fail(device, "no random numbers");
+    for (const char *c = uuid; *c != '\0'; c++) {
+        if (*c != '-')
+            text[n++] = *c;
+    }
+    text[n++] = '\n';
+    text[n] = '\0';
+    if (idm_device_write_text(device, "/etc/machine-id", text) != 0)
+        return -1;
+    if (options->serial != NULL)
+        snprintf(text, sizeof(text), "%s\n", options->serial);
+    else
+        snprintf(text, sizeof(text), "SN-%.8s\n", uuid + 28);
+    if (text[0] == '\n')
+        return 0;
+    return idm_device_write_text(device, "/sys/class/dmi/id/product_serial", text);
+}
+
+static int write_configuration(struct idm_device *device, const struct idm_device_options *options)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "[tpm]\n"
+             "wait = 1s\n"
+             "[identity]\n"
+             "algorithm = %s\n"
+             "[image]\n"
+             "slots = A:/slots/a.img B:/slots/b.img\n"
+             "[bootenv]\n"
+             "backend = %s\n",
+             options->rsa ? "rsa-2048" : "ecdsa-p256",
+             options->scheme == IDM_BOOT_NONE ? "none" : "uboot");
+    if (idm_device_write_text(device, "/etc/idmode/idmode.conf", text) != 0)
+        return -1;
+    if (options->scheme != IDM_BOOT_NONE) {
+        idm_bootloader_config_text("/boot", text, sizeof(text));
+        if (idm_device_write_text(device, "/etc/fw_env.config", text) != 0)
+            return -1;
+    }
+    if (options->conf == NULL)
+        return 0;
+    return idm_device_write_text(device, "/etc/idmode/idmode.conf.d/50-test.conf", options->conf);
+}
+
+static int make_hardware(struct idm_device *device, const struct idm_device_options *options)
+{
+    char boot[IDM_DEVICE_PATH_SIZE], private_dir[IDM_DEVICE_PATH_SIZE];
+    int result;
+
+    idm_device_path(device, "/boot", boot);
+    snprintf(private_dir, sizeof(private_dir), "%s/bootloader", device->base);
+    if (idm_bootloader_make(&device->bootloader, options->scheme, boot, private_dir,
+                            options->bootlimit != 0 ? options->bootlimit : BOOTLIMIT) != 0)
+        return idm_device_fail(device, "fw_setenv could not make the boot environment in %s", boot);
+    snprintf(device->tcti, sizeof(device->tcti), "none");
+    if (options->without_tpm)
+        return 0;
+    result = idm_swtpm_start(&device->tpm, NULL);
+    if (result != 0)
+        return idm_device_fail(device, "swtpm did not start: %s", strerror(-result));
+    device->has_tpm = true;
+    snprintf(device->tcti, sizeof(device->tcti), "%s", device->tpm.tcti);
+    return 0;
+}
+
+int idm_device_open(struct idm_device *ret, const struct idm_device_options *options)
+{
+    static const struct idm_device_options defaults;
+    char error[sizeof(ret->error)];
+
+    if (options == NULL)
+        options = &defaults;
+    *ret = (struct idm_device){.rsa = options->rsa, .target_slot = 1, .target_aware = "yes"};
+    if (make_base(ret) == 0 && write_identifiers(ret, options) == 0 &&
+        write_configuration(ret, options) == 0 && make_hardware(ret, options) == 0 &&
+        idm_device_put_image(ret, 0, !options->legacy,
+                             options->version != NULL ? options->version : "1.0") == 0)
+        return 0;
+    memcpy(error, ret->error, sizeof(error));
+    idm_device_close(ret);
+    memcpy(ret->error, error, sizeof(error));
+    return -1;
+}
+
+void idm_device_close(struct idm_device *device)
+{
+    if (device == NULL)
+        return;
+    idm_swtpm_remove(&device->tpm);
+    if (device->base[0] != '\0')
+        idm_device_remove_tree(device->base);
+    *device = (struct idm_device){0};
+}
+
+/* ---- idmode -----------------------------------------------------------------------------------
+ */
+
+void idm_device_cut_at(struct idm_device *device, unsigned long n)
+{
+    device->count_steps = true;
+    device->cut_at = n;
+}
+
+static void count_path(const struct idm_device *device, char ret_path[IDM_DEVICE_PATH_SIZE])
+{
+    snprintf(ret_path, IDM_DEVICE_PATH_SIZE, "%s/steps", device->base);
+}
+
+unsigned long idm_device_steps(const struct idm_device *device)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+    unsigned long n = 0;
+    FILE *file;
+
+    count_path(device, path);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0; /* nothing was counted: there was no step */
+    if (fscanf(file, "%lu", &n) != 1)
+        n = 0;
+    fclose(file);
+    return n;
+}
+
+void idm_device_clock(struct idm_device *device, int64_t seconds)
+{
+    device->clock_set = true;
+    device->clock = seconds;
+}
+
+void idm_device_clock_real(struct idm_device *device)
+{
+    device->clock_set = false;
+}
+
+struct environment {
+    char preload[2 * sizeof(CUT_LIBRARY) + 64], cut[64], clock[64];
+    char count[IDM_DEVICE_PATH_SIZE + 64], path[IDM_DEVICE_PATH_SIZE];
+    const char *list[8];
+};
+
+/* Consumes an armed cut: it is for one run. */
+static void prepare(struct idm_device *device, struct environment *ret)
+{
+    size_t n = 0;
+
+    if (device->count_steps || device->clock_set) {
+        snprintf(ret->preload, sizeof(ret->preload), "LD_PRELOAD=%s%s%s",
+                 device->count_steps ? CUT_LIBRARY : "",
+                 device->count_steps && device->clock_set ? ":" : "",
+                 device->clock_set ? CLOCK_LIBRARY : "");
+        ret->list[n++] = ret->preload;
+    }
+    if (device->clock_set) {
+        snprintf(ret->clock, sizeof(ret->clock), "IDM_TEST_CLOCK=%" PRId64, device->clock);
+        ret->list[n++] = ret->clock;
+    }
+    if (device->count_steps) {
+        count_path(device, ret->path);
+        unlink(ret->path);
+        snprintf(ret->count, sizeof(ret->count), "IDM_TEST_CUT_COUNT_FILE=%s", ret->path);
+        ret->list[n++] = ret->count;
+    }
+    if (device->cut_at != 0) {
+        snprintf(ret->cut, sizeof(ret->cut), "IDM_TEST_CUT=%lu", device->cut_at);
+        ret->list[n++] = ret->cut;
+    }
+    ret->list[n] = NULL;
+}
+
+/* Was that an end that a program may have? */
+static int judge(struct idm_device *device, const struct idm_run *run, const char *command,
+                 unsigned long cut_at)
+{
+    device->exit_code = run->exit_code;
+    device->was_cut = cut_at != 0 && run->exit_code == KILLED_EXIT && !run->timed_out;
+    if (device->was_cut)
+        return 0;
+    if (run->timed_out)
+        return idm_device_fail(device, "idmode %s did not end within %u s: %s", command,
+                               IDM_RUN_TIMEOUT_S, run->err);
+    if (run->exit_code >= NO_PROGRAM_EXIT || run->exit_code == IDM_RUN_SANITIZER_EXIT)
+        return idm_device_fail(device, "idmode %s ended with %d, no exit code of its own: %s",
+                               command, run->exit_code, run->err);
+    return 0;
+}
+
+int idm_device_run(struct idm_device *device, struct idm_run *ret_run, const char *input,
+                   size_t input_size, const char *const args[])
+{
+    const char *argv[ARGUMENTS_MAX] = {IDMODE, "--root", device->root, "--tcti", device->tcti};
+    struct environment environment = {0};
+    struct idm_run_options options = {
+        .env = environment.list, .input = input, .input_size = input_size};
+    unsigned long cut_at = device->cut_at;
+    struct idm_run run = {0};
+    size_t n = 5;
+
+    for (size_t i = 0; args[i] != NULL; i++) {
+        if (n + 1 >= ARGUMENTS_MAX)
+            return idm_device_fail(device, "more arguments than idmode ever takes");
+        argv[n++] = args[i];
+    }
+    prepare(device, &environment);
+    device->count_steps = false;
+    device->cut_at = 0;
+    if (idm_run(&run, &options, argv) != 0)
+        return idm_device_fail(device, "run %s: %s", IDMODE, strerror(errno));
+    if (judge(device, &run, args[0] != NULL ? args[0] : "", cut_at) != 0) {
+        idm_run_free(&run);
+        return -1;
+    }
+    if (ret_run != NULL)
+        *ret_run = run;
+    else
+        idm_run_free(&run);
+    return 0;
+}
+
+int idm_device_idmode(struct idm_device *device, struct idm_run *ret_run, const char *arg, ...)
+{
+    const char *args[ARGUMENTS_MAX] = {arg};
+    va_list list;
+    size_t n = 1;
+
+    va_start(list, arg);
+    while (n + 1 < ARGUMENTS_MAX && (args[n] = va_arg(list, const char *)) != NULL)
+        n++;
+    va_end(list);
+    args[ARGUMENTS_MAX - 1] = NULL;
+    return idm_device_run(device, ret_run, NULL, 0, args);
+}
+
+/* ---- power ------------------------------------------------------------------------------------
+ */
+
+static int power_on(struct idm_device *device)
+{
+    bool has_image[IDM_DEVICE_SLOTS];
+    char text[128], uuid[37];
+    int result = device->has_tpm ? idm_swtpm_power_cycle(&device->tpm) : 0;
+
+    if (result != 0)
+        return idm_device_fail(device, "the TPM did not come back: %s", strerror(-result));
+    if (idm_device_delete(device, "/run") != 0 || random_uuid(uuid) != 0)
+        return -1;
+    snprintf(text, sizeof(text), "%s\n", uuid);
+    if (idm_device_write_text(device, "/proc/sys/kernel/random/boot_id", text) != 0)
+        return -1;
+    for (int slot = 0; slot < IDM_DEVICE_SLOTS; slot++)
+        has_image[slot] = idm_device_slot(device, slot).present;
+    if (idm_bootloader_pick(&device->bootloader, has_image, &device->slot) != 0)
+        return idm_device_fail(device, "the bootloader finds nothing to boot");
+    device->image = idm_device_slot(device, device->slot);
+    return 0;
+}
+
+/* What the kernel and the image bring along. */
+static int bring_up(struct idm_device *device)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "console=ttyS0 idmode.slot=%c\n", "AB"[device->slot]);
+    if (idm_device_write_text(device, "/proc/cmdline", text) != 0)
+        return -1;
+    snprintf(text, sizeof(text), "ID=test\nVERSION_ID=\"%s\"\n", device->image.version);
+    if (idm_device_write_text(device, "/etc/os-release", text) != 0 ||
+        idm_device_write_text(device, "/run/.made", "") != 0)
+        return -1;
+    return idm_device_delete(device, "/run/.made");
+}
+
+static int boot_legacy(struct idm_device *device)
+{
+    char config[IDM_DEVICE_PATH_SIZE], subject[64];
+    struct idm_legacy_image image = {.config_dir = config, .subject = subject, .rsa = device->rsa};
+
+    idm_device_path(device, "/config", config);
+    snprintf(subject, sizeof(subject), "/CN=legacy-%u", device->boots);
+    if (idm_legacy_boot(&image, &device->legacy_view, &device->minted) != 0)
+        return idm_device_fail(device, "the legacy image could not mint a pair in %s", config);
+    return 0;
+}
+
+int idm_device_boot(struct idm_device *device)
+{
+    device->minted = false;
+    device->exit_code = 0;
+    device->was_cut = false;
+    if (power_on(device) != 0 || bring_up(device) != 0)
+        return -1;
+    device->boots++;
+    if (device->image.aware) {
+        if (idm_device_idmode(device, NULL, "boot", NULL) != 0)
+            return -1;
+        if (device->was_cut)
+            return 0;
+    } else if (boot_legacy(device) != 0) {
+        return -1;
+    }
+    if (idm_bootloader_up(&device->bootloader, device->slot) != 0)
+        return idm_device_fail(device, "the boot environment could not be written");
+    return 0;
+}
