@@ -198,8 +198,8 @@ struct idm_backends {
      * file in the same directory (O_EXCL, O_NOFOLLOW, mode before content), write, fsync, rename,
      * fsync directory, read back and compare; makes IDM_*_OURS, IDM_MARKER_DIR and IDM_RUN when
      * they are missing; under IDM_RUN without fsync. FULL, READ_ONLY, STORAGE; nothing half-written
-     * and no temp file stays. remove: durable, an absent file is success, a key file is overwritten
-     * first (best effort: flash may remember). */
+     * and no temp file stays. remove: durable, an absent file is success; the bytes of a key file are
+     * overwritten once its name is gone (best effort: flash may remember). */
     int (*file_read)(void *self, enum idm_file file, struct idm_bytes *ret, struct idm_error *err);
     int (*file_write)(void *self, enum idm_file file, const void *data, size_t size,
                       struct idm_error *err);

@@ -10,12 +10,11 @@ int idm_bytes_set(struct idm_bytes *b, const void *data, size_t size)
 {
     if (size > IDM_BYTES_MAX)
         return IDM_E_USAGE;
-    uint8_t *copy = malloc(size + 1);
+    uint8_t *copy = calloc(1, size + 1);
     if (!copy)
         return IDM_E_MEMORY;
-    if (size)
+    if (data && size)
         memcpy(copy, data, size);
-    copy[size] = 0;
     idm_bytes_free(b);
     *b = (struct idm_bytes){.data = copy, .size = size};
     return 0;

@@ -26,7 +26,7 @@ struct idm_bytes {
 };
 
 /* Replaces *b (wiping what it held) by a copy of data[0..size). IDM_E_MEMORY, or IDM_E_USAGE when
- * size is over IDM_BYTES_MAX; *b is untouched on failure. data may be NULL when size is 0. */
+ * size is over IDM_BYTES_MAX; *b is untouched on failure. data NULL: `size` zeros. */
 int idm_bytes_set(struct idm_bytes *b, const void *data, size_t size) IDM_NODISCARD;
 
 /* Wipes, frees and zeroes *b; NULL is fine. */

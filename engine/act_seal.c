@@ -14,9 +14,8 @@ static int pack_pair(const struct idm_bytes *key, const struct idm_bytes *cert,
                      struct idm_bytes *ret, struct idm_error *err)
 {
     _cleanup_bytes_ struct idm_bytes packed = {0};
-    static const uint8_t zero[IDM_BYTES_MAX];
     size_t size = PAIR_HEADER + key->size + cert->size;
-    int rc = idm_bytes_set(&packed, zero, size <= sizeof zero ? size : sizeof zero + 1);
+    int rc = idm_bytes_set(&packed, NULL, size);
     if (rc)
         return idm_fail(err, rc, "seal the legacy pair", "%s", idm_error_sentence(rc));
     memcpy(packed.data, pair_label, sizeof pair_label - 1);

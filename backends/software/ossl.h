@@ -20,7 +20,7 @@
 bool idm_ossl_begin(void);
 /* The same at the end of a scope. */
 void idm_ossl_end(const bool *queue);
-#define _ossl_queue_ __attribute__((cleanup(idm_ossl_end)))
+#define _ossl_queue_ __attribute__((cleanup(idm_ossl_end), unused))
 
 /* idm_fail() with the oldest reason in the error queue behind `why` ("why: reason"); `why` alone
  * when the queue is empty. Gives IDM_E_MEMORY instead of `code` when an allocation failed in

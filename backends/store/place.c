@@ -160,9 +160,7 @@ static bool mounts_hold_auto(struct idm_store *store, enum idm_place place, int 
     }
     if (store->mounts.unknown || !declared_are_mounted(store, base_path(store, place)))
         return false;
-    if (fd >= 0 && real_path(store, fd, path) && !declared_are_mounted(store, path))
-        return false;
-    return !store->expect_mount[place] || (fd >= 0 && idm_place_fd_is_mount(fd));
+    return fd < 0 || !real_path(store, fd, path) || declared_are_mounted(store, path);
 }
 
 /* Is the base directory (fd; negative: not there) the file system that it should be? */

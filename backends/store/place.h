@@ -14,7 +14,6 @@ struct idm_store {
     int root_fd;
     char *root; /* as given, for messages */
     const struct idm_settings *settings;
-    bool expect_mount[IDM_PLACES];
     bool mounts_known; /* `mounts` has been read */
     struct idm_mounts mounts;
     bool swept; /* leftovers of a power cut have been looked for */

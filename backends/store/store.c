@@ -36,12 +36,6 @@ void idm_store_close(struct idm_store *store)
     free(store);
 }
 
-void idm_store_expect_mount(struct idm_store *store, enum idm_place place, bool expected)
-{
-    if (place == IDM_CONFIG || place == IDM_PERSIST)
-        store->expect_mount[place] = expected;
-}
-
 static bool any_leftover(int dir, enum idm_place place)
 {
     bool any = false;

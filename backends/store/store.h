@@ -31,10 +31,6 @@ int idm_store_open(struct idm_store **ret, const char *root, const struct idm_se
                    struct idm_error *err) IDM_NODISCARD;
 void idm_store_close(struct idm_store *store); /* NULL is fine */
 
-/* The record says whether IDM_CONFIG or IDM_PERSIST was a mount point at provisioning; for
- * require-mount = auto, with what fstab and mount units say. Other places are ignored. */
-void idm_store_expect_mount(struct idm_store *store, enum idm_place place, bool expected);
-
 /* As struct idm_backends says. */
 
 /* ABSENT, UNREADABLE, CORRUPT (larger than IDM_BYTES_MAX), MEMORY. */

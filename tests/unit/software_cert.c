@@ -176,8 +176,8 @@ Test(software_cert, legacy_keys_of_other_kinds_can_be_certified)
 {
     static const char *const makes[] = {
         "openssl ecparam -name secp521r1 -genkey -noout -out key", "openssl genrsa -out key 3072",
-        "openssl ecparam -name prime256v1 -genkey -noout -conv_form compressed "
-        "-param_enc explicit -out key"};
+        ("openssl ecparam -name prime256v1 -genkey -noout -conv_form compressed "
+         "-param_enc explicit -out key")};
     for (size_t i = 0; i < 3; i++) {
         __attribute__((cleanup(signer_free))) struct signer signer = {0};
         _cleanup_bytes_ struct idm_bytes cert = {0};

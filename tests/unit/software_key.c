@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/software/key.h"
 #include "backends/software/ossl.h"
+#include "backends/software/pem.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -289,6 +290,35 @@ Test(software_key, no_edit_of_an_rsa_key_goes_unnoticed)
     single_edits("pkcs1", 1, "=");
     single_edits("pkcs1", 29, "Aw");
     single_edits("pkcs8", 41, "B");
+}
+
+/* Damage that OpenSSL overlooks: offset and new byte in the DER of a PKCS #8 RSA key. */
+Test(software_key, damage_that_openssl_overlooks_is_corrupt)
+{
+    static const struct {
+        size_t at;
+        uint8_t from, to;
+    } edits[] = {
+        {6, 0x00, 0x01},  /* PrivateKeyInfo.version */
+        {20, 0x05, 0x04}, /* the algorithm's parameters: NULL */
+        {32, 0x00, 0x02}, /* RSAPrivateKey.version */
+    };
+    shell("openssl genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048 -out k");
+    _cleanup_bytes_ struct idm_bytes pem = slurp("k");
+    struct idm_pem_cursor cursor = {.at = (const char *)pem.data, .left = pem.size};
+    _cleanup_pem_block_ struct idm_pem_block block = {0};
+    cr_assert_eq(idm_pem_next(&cursor, "read", &block, NULL), 0);
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        _cleanup_bytes_ struct idm_bytes again = {0};
+        cr_assert_eq(block.der.data[edits[i].at], edits[i].from);
+        block.der.data[edits[i].at] = edits[i].to;
+        cr_assert_eq(idm_pem_append(&again, block.label, block.der.data, block.der.size), 0);
+        refuses(&again, NULL);
+        block.der.data[edits[i].at] = edits[i].from;
+        idm_bytes_free(&again);
+        cr_assert_eq(idm_pem_append(&again, block.label, block.der.data, block.der.size), 0);
+        cr_assert(idm_bytes_equal(&again, &pem));
+    }
 }
 
 Test(software_key, foreign_public_half_is_corrupt)

@@ -165,19 +165,6 @@ Test(store_place, too_many_declarations_prove_nothing)
     cr_expect_eq(state(IDM_CONFIG), IDM_PLACE_PROVEN);
 }
 
-Test(store_place, the_record_expects_a_mount)
-{
-    make_dir("/config");
-    make_dir("/persist/idmode");
-    idm_store_expect_mount(store, IDM_PERSIST, true);
-    idm_store_expect_mount(store, IDM_RUN, true);
-    cr_expect_eq(state(IDM_CONFIG), IDM_PLACE_PROVEN);
-    cr_expect_eq(state(IDM_PERSIST), IDM_PLACE_UNPROVEN);
-    cr_expect_eq(state(IDM_PERSIST_OURS), IDM_PLACE_UNPROVEN);
-    idm_store_expect_mount(store, IDM_PERSIST, false);
-    cr_expect_eq(state(IDM_PERSIST), IDM_PLACE_PROVEN);
-}
-
 Test(store_place, require_mount_by_configuration)
 {
     static const struct {
