@@ -37,6 +37,13 @@ void idm_warn(const struct idm_options *options, const char *format, ...) IDM_PR
 void idm_say_outcome(const struct idm_options *options, const char *command,
                      const struct idm_outcome *outcome);
 
+/* The result of a boot loop or a request: the status document, or one line. */
+void idm_say_result(struct idm_session *session, const struct idm_outcome *outcome);
+/* Opens a session, makes the request, says the result: the exit code. */
+int idm_run_request(const struct idm_options *options, const struct idm_ask *ask, bool goes_on);
+/* Says what is wrong with the command line: exit code 2. */
+int idm_misuse(const struct idm_options *options, const char *what, const char *why);
+
 typedef int (*idm_command_fn)(const struct idm_options *options);
 int idm_command_boot(const struct idm_options *options);
 int idm_command_status(const struct idm_options *options);
@@ -45,6 +52,8 @@ int idm_command_migrate(const struct idm_options *options);
 int idm_command_sign(const struct idm_options *options);
 int idm_command_cert(const struct idm_options *options);
 int idm_command_history(const struct idm_options *options);
+int idm_command_doctor(const struct idm_options *options);
+int idm_command_hold(const struct idm_options *options);
 int idm_command_factory_reset(const struct idm_options *options);
 
 #endif

@@ -15,7 +15,7 @@ struct idm_options {
     bool json, quiet, verbose, help, version;
     /* of single commands */
     const char *target_aware, *target_format, *target_version, *target_slot, *install_id;
-    const char *format, *digest, *in, *out, *reset, *without_tpm;
+    const char *format, *digest, *in, *out, *reset, *without_tpm, *reason, *to;
     bool strict, yes, next_boot, prepared;
     int lines;                           /* -n; -1: not given */
     int words;                           /* how many of word[] there are */

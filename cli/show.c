@@ -99,8 +99,9 @@ int idm_command_status(const struct idm_options *options)
     struct idm_error err = {0};
     const char *format = options->format ? options->format : (options->json ? "json" : "text");
     int found = 0;
-    if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
-        (void)idm_fail(&err, IDM_E_USAGE, "--format", "it is text or json");
+    bool eve = strcmp(format, "eve") == 0;
+    if (!eve && strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
+        (void)idm_fail(&err, IDM_E_USAGE, "--format", "it is text, json or eve");
         return idm_say_error(options, "status", &err);
     }
     int rc = read_file(options, IDM_F_RUN_STATUS, &text, &found);
@@ -113,7 +114,10 @@ int idm_command_status(const struct idm_options *options)
         return idm_say_error(options, "status", &err);
     }
     rc = status_exit(doc, options->strict);
-    if (strcmp(format, "json") == 0 || options->json)
+    if (eve) /* the field names of EVE's device info message */
+        idm_say_json(json_pack("{s:s, s:s}", "HSMStatus", text_at(doc, NULL, "hsm_status"),
+                               "HSMInfo", text_at(doc, NULL, "hsm_info")));
+    else if (strcmp(format, "json") == 0 || options->json)
         idm_say_json(json_incref(doc));
     else
         print_text(doc);

@@ -146,33 +146,51 @@ int idm_do_increment_for_reset(struct idm_engine *e, struct idm_error *err)
 
 /* ---- certificates ---- */
 
-/* "%{serial}" and its like, as the configuration's subject may name them. */
+#define SUBJECT_VALUE_MAX 64u /* RFC 5280, appendix A.1: ub-common-name */
+
+/* One value of the subject, escaped (RFC 4514, 2.4): a serial number may hold anything printable. */
+static size_t escape(const char *value, char ret[2 * SUBJECT_VALUE_MAX + 1])
+{
+    size_t used = 0;
+    size_t length = strnlen(value, SUBJECT_VALUE_MAX);
+    for (size_t i = 0; i < length; i++) {
+        bool at_edge = (i == 0 && (value[i] == '#' || value[i] == ' ')) ||
+                       (i + 1 == length && value[i] == ' ');
+        if (at_edge || strchr(",+\"\\<>;=", value[i]))
+            ret[used++] = '\\';
+        ret[used++] = value[i];
+    }
+    ret[used] = 0;
+    return used;
+}
+
+/* "%{serial}" and its like, as the configuration's subject may name them; a device that has none of
+ * the kind is named after its key. */
 static int expand_subject(const struct idm_engine *e, const uint8_t spki[IDM_SHA256_SIZE],
                           char *ret, size_t size, struct idm_error *err)
 {
-    char hex[2 * IDM_SHA256_SIZE + 1];
-    idm_hex(spki, IDM_SHA256_SIZE, hex);
-    char short_hex[17];
-    (void)snprintf(short_hex, sizeof short_hex, "%.16s", hex);
+    char key[2 * 8 + 1];
+    char escaped[2 * SUBJECT_VALUE_MAX + 1];
+    idm_hex(spki, 8, key);
     const struct idm_platform *p = &e->platform;
     const struct {
         const char *mark;
         const char *value;
     } marks[] = {
-        {"%{serial}", p->serial_kind == IDM_SERIAL_NONE ? short_hex : p->serial},
-        {"%{machine-id}", p->machine_id[0] ? p->machine_id : short_hex},
-        {"%{spki}", short_hex},
+        {"%{serial}", p->serial_kind == IDM_SERIAL_NONE ? key : p->serial},
+        {"%{machine-id}", p->machine_id[0] ? p->machine_id : key},
+        {"%{spki}", key},
     };
     size_t used = 0;
-    for (const char *at = e->settings->subject; *at && used < size;) {
+    for (const char *at = e->settings->subject; *at;) {
         const char *piece = at;
         size_t length = 1;
         size_t skip = 1;
         for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
             if (strncmp(at, marks[i].mark, strlen(marks[i].mark)) != 0)
                 continue;
-            piece = marks[i].value;
-            length = strlen(piece);
+            length = escape(marks[i].value, escaped);
+            piece = escaped;
             skip = strlen(marks[i].mark);
         }
         if (used + length >= size)

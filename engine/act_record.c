@@ -447,6 +447,32 @@ int idm_do_record_announced(struct idm_engine *e, struct idm_error *err)
     return idm_write_record(e, err);
 }
 
+int idm_do_record_released(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    uint8_t previous[IDM_SHA256_SIZE];
+    memcpy(previous, active_cert(r), sizeof previous);
+    bury_tpm_identity(r);
+    r->seal = IDM_SEAL_NONE;
+    enter_next(e);
+    close_plan(r);
+    raise_epoch(e, previous);
+    return idm_write_record(e, err);
+}
+
+int idm_do_record_rebaselined(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    uint64_t value = 0;
+    int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
+    if (rc)
+        return rc;
+    r->has_witness = 1;
+    r->witness = value;
+    r->witness_slack = 0;
+    return idm_write_record(e, err);
+}
+
 int idm_do_record_reset_final(struct idm_engine *e, struct idm_error *err)
 {
     e->record.reset_pending = 0;

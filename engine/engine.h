@@ -48,6 +48,7 @@ struct idm_outcome {
     enum idm_state state;        /* as recorded, also while held */
     enum idm_event last_event;
     bool held;
+    enum idm_reason held_for;     /* IDM_R_none: not held */
     uint64_t reasons;             /* bit per enum idm_reason */
     enum idm_event request_event; /* IDM_EV_none without a request */
     const char *refused;          /* why a request was refused, or NULL */
@@ -65,11 +66,15 @@ void idm_engine_close(struct idm_engine *engine);
 /* The boot loop; publishes mode, status, certificate and key reference. Returns ret->exit. */
 enum idm_exit idm_engine_boot(struct idm_engine *engine, struct idm_outcome *ret);
 
-/* A request: boot loop, request, boot loop. `target` for hooks, else NULL. ret->exit is that of the
- * request: refusals 1 (only pre-install among hooks), failed operations 5, a held device 0 where
- * the request itself was carried out. */
-enum idm_exit idm_engine_request(struct idm_engine *engine, enum idm_request_kind kind,
-                                 const struct idm_target *target, bool without_tpm,
+/* A request: boot loop, request, boot loop. ret->exit is that of the request: refusals 1 (among hooks
+ * only pre-install), failed operations 5, a held device 0 where the request itself was carried out. */
+struct idm_ask {
+    enum idm_request_kind kind;
+    const struct idm_target *target; /* hooks; else NULL */
+    bool without_tpm;                /* factory reset: the operator says that the chip is gone */
+    enum idm_reason named;           /* releases: the reason that the operator named */
+};
+enum idm_exit idm_engine_request(struct idm_engine *engine, const struct idm_ask *ask,
                                  struct idm_outcome *ret);
 
 /* Everything that idmode composes and signs itself begins so; nothing else that it signs may. */
@@ -88,6 +93,10 @@ int idm_engine_sign(struct idm_engine *engine, enum idm_digest digest, const uin
 /* Certificate bytes: of the active identity, or of the prepared one. ABSENT when there is none. */
 int idm_engine_certificate(struct idm_engine *engine, bool prepared, struct idm_bytes *ret_pem,
                            struct idm_error *err) IDM_NODISCARD;
+
+/* Reads all facts, the TPM's proof among them, and says what a boot loop would do first. Changes
+ * nothing. */
+struct idm_verdict idm_engine_examine(struct idm_engine *engine);
 
 /* The record as last read; NULL when there is none. */
 const struct idm_record *idm_engine_record(const struct idm_engine *engine);

@@ -36,13 +36,6 @@ static json_t *text_or_null(const char *text)
     return text && text[0] ? json_string(text) : json_null();
 }
 
-static const char *tri_name(enum idm_fact_tri tri)
-{
-    static const char *const names[] = {
-        [IDM_FACT_UNKNOWN] = "unknown", [IDM_FACT_NO] = "no", [IDM_FACT_YES] = "yes"};
-    return names[tri];
-}
-
 /* ---- parts of the document ---- */
 
 static json_t *reasons_json(uint64_t reasons)
@@ -126,7 +119,7 @@ static json_t *image_json(const struct idm_engine *e)
         (void)snprintf(format, sizeof format, "%u", other->format);
     return json_pack("{s:o, s:o, s:s, s:o, s:s, s:s}", "slot", text_or_null(e->images.own),
                      "version", text_or_null(e->platform.image_version), "trial",
-                     tri_name(e->facts.trial), "other_slot", text_or_null(e->images.other),
+                     idm_tri_word(e->facts.trial), "other_slot", text_or_null(e->images.other),
                      "other_aware", aware[kind], "other_format", format);
 }
 

@@ -183,6 +183,7 @@ static void boot_loop(struct idm_engine *e, struct loop_end *end)
         }
         if (v.cell.kind == IDM_CELL_HOLD) {
             end->held = true;
+            end->reason = idm_reason_resolve(v.cell.reason, &e->facts);
             e->ended_held = true;
             return;
         }
@@ -261,6 +262,7 @@ static void conclude(struct idm_engine *e, const struct loop_end *end, struct id
                                 .state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none,
                                 .last_event = e->last_event,
                                 .held = end->held,
+                                .held_for = end->reason,
                                 .reasons = e->reasons | standing_reasons(e),
                                 .request_event = IDM_EV_none,
                                 .error = end->error};
@@ -292,13 +294,17 @@ static bool is_hook(enum idm_request_kind kind)
            kind == IDM_REQ_INSTALL_FAILED || kind == IDM_REQ_COMMITTED || kind == IDM_REQ_ROLLBACK;
 }
 
-static struct idm_request fold_request(const struct idm_engine *e, enum idm_request_kind kind,
-                                       const struct idm_target *target, bool without_tpm)
+static struct idm_request fold_request(const struct idm_engine *e, const struct idm_ask *ask,
+                                       const struct loop_end *before)
 {
-    struct idm_request request = {.kind = kind, .without_tpm = without_tpm};
-    if (is_hook(kind)) {
-        request.target_legacy = target->kind == IDM_SLOT_LEGACY || target->kind == IDM_SLOT_UNKNOWN;
-        request.late = idm_hook_is_late(e, kind, target);
+    struct idm_request request = {.kind = ask->kind,
+                                  .without_tpm = ask->without_tpm,
+                                  .named = ask->named,
+                                  .held_for = before->reason};
+    if (is_hook(ask->kind)) {
+        request.target_legacy =
+            ask->target->kind == IDM_SLOT_LEGACY || ask->target->kind == IDM_SLOT_UNKNOWN;
+        request.late = idm_hook_is_late(e, ask->kind, ask->target);
     }
     return request;
 }
@@ -320,18 +326,17 @@ static void carry_out(struct idm_engine *e, const struct idm_request *request,
     }
 }
 
-enum idm_exit idm_engine_request(struct idm_engine *e, enum idm_request_kind kind,
-                                 const struct idm_target *target, bool without_tpm,
+enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask,
                                  struct idm_outcome *ret)
 {
     struct loop_end end;
     struct idm_outcome asked = {.exit = IDM_EXIT_DONE, .request_event = IDM_EV_none};
-    e->request = kind;
-    e->target = target;
+    e->request = ask->kind;
+    e->target = ask->target;
     boot_loop(e, &end);
     if (!end.failed) {
         idm_read_facts(e);
-        struct idm_request request = fold_request(e, kind, target, without_tpm);
+        struct idm_request request = fold_request(e, ask, &end);
         carry_out(e, &request, &asked);
         e->request = IDM_REQ_BOOT;
         boot_loop(e, &end);
@@ -344,7 +349,7 @@ enum idm_exit idm_engine_request(struct idm_engine *e, enum idm_request_kind kin
     bool after_failed = end.failed && asked.exit == IDM_EXIT_DONE;
     ret->exit = after_failed ? IDM_EXIT_FAILED : asked.exit;
     /* Of the hooks only pre-install vetoes: nothing else may stop an updater in its middle. */
-    if (is_hook(kind) && kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)
+    if (is_hook(ask->kind) && ask->kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)
         ret->exit = IDM_EXIT_DONE;
     idm_publish(e, ret);
     return ret->exit;
@@ -418,6 +423,13 @@ int idm_engine_certificate(struct idm_engine *e, bool prepared, struct idm_bytes
         return idm_fail(err, IDM_E_ABSENT, "show the certificate",
                         prepared ? "nothing is prepared" : "no identity is active");
     return idm_bytes_set(ret_pem, cert->data, cert->size);
+}
+
+struct idm_verdict idm_engine_examine(struct idm_engine *e)
+{
+    static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
+    idm_read_facts(e);
+    return idm_classify(&e->facts, &boot);
 }
 
 const struct idm_record *idm_engine_record(const struct idm_engine *e)

@@ -704,6 +704,71 @@ RAISED(abort_requested)
     return r->kind == IDM_REQ_ABORT;
 }
 
+static bool releasing(const struct idm_request *r)
+{
+    return r->kind == IDM_REQ_RELEASE_RETRY || r->kind == IDM_REQ_RELEASE_LEGACY ||
+           r->kind == IDM_REQ_RELEASE_EPOCH || r->kind == IDM_REQ_RELEASE_NEW;
+}
+
+/* Held because the chip is gone, in whatever way: not because of whose disk this is. */
+static bool held_for_chip(const struct idm_request *r)
+{
+    return r->held_for == IDM_R_tpm_absent || r->held_for == IDM_R_tpm_failed ||
+           r->held_for == IDM_R_tpm_cleared || r->held_for == IDM_R_tpm_replaced ||
+           r->held_for == IDM_R_tpm_key_lost || r->held_for == IDM_R_tpm_owned;
+}
+
+/* A lost counter can be made anew, an unexpected one accepted, as long as the key in use is the
+ * record's: the software key is, the TPM key must have signed. */
+static bool epoch_acceptable(const struct idm_facts *f, const struct idm_request *r)
+{
+    bool key = tpm_active(f) ? f->proof == IDM_PROOF_GIVEN : f->state != IDM_S_resetting;
+    bool counter = f->counter == IDM_COUNTER_ILLEGAL || f->counter == IDM_COUNTER_LOST;
+    return f->state != IDM_S_none && key && counter && f->chip == IDM_CHIP_USABLE &&
+           (r->held_for == IDM_R_rolled_back || r->held_for == IDM_R_witness_lost);
+}
+
+RAISED(release_misnamed)
+{
+    (void)f;
+    return releasing(r) && (r->held_for == IDM_R_none || r->named != r->held_for);
+}
+
+RAISED(release_retry)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_RETRY;
+}
+
+RAISED(release_refused)
+{
+    if (r->kind == IDM_REQ_RELEASE_LEGACY)
+        return f->state != IDM_S_tpm_dual || !pair_of_record(f) || !held_for_chip(r);
+    if (r->kind == IDM_REQ_RELEASE_EPOCH)
+        return !epoch_acceptable(f, r);
+    if (r->kind == IDM_REQ_RELEASE_NEW)
+        return !unrecorded(f) || f->chip != IDM_CHIP_USABLE || r->held_for != IDM_R_record_corrupt;
+    return false;
+}
+
+RAISED(release_to_legacy)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_LEGACY;
+}
+
+RAISED(release_epoch_accepted)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_EPOCH;
+}
+
+RAISED(release_new_identity)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_NEW;
+}
+
 /* ---- order ---- */
 
 typedef bool (*raised_fn)(const struct idm_facts *, const struct idm_request *);

@@ -131,6 +131,8 @@ enum idm_reason {
     X(record_committed)                                                                              \
     X(record_sealed)                                                                                 \
     X(record_announced)                                                                              \
+    X(record_released)    /* state := next; the TPM key is dead, the legacy pair active */           \
+    X(record_rebaselined) /* the counter counts as it stands */                                      \
     X(record_reset_final)                                                                            \
     X(make_counter)                                                                                  \
     X(make_parent)                                                                                   \
@@ -253,13 +255,19 @@ enum idm_request_kind {
     IDM_REQ_PREPARE,
     IDM_REQ_COMMIT,
     IDM_REQ_ABORT,
+    IDM_REQ_RELEASE_RETRY, /* an operator's word about a hold */
+    IDM_REQ_RELEASE_LEGACY,
+    IDM_REQ_RELEASE_EPOCH,
+    IDM_REQ_RELEASE_NEW,
 };
 
 struct idm_request {
     enum idm_request_kind kind;
-    bool target_legacy; /* PRE_INSTALL: the image is legacy, or nobody said what it is */
-    bool late;          /* a hook whose installation is not the open one */
-    bool without_tpm;   /* RESET: the operator says that the chip is gone */
+    bool target_legacy;       /* PRE_INSTALL: the image is legacy, or nobody said what it is */
+    bool late;                /* a hook whose installation is not the open one */
+    bool without_tpm;         /* RESET: the operator says that the chip is gone */
+    enum idm_reason held_for; /* RELEASE: what the boot loop before was held for; none: not held */
+    enum idm_reason named;    /* RELEASE: the reason that the operator named */
 };
 
 struct idm_verdict {
@@ -296,5 +304,14 @@ const char *idm_reason_word(enum idm_reason reason); /* "tpm-absent" */
 const char *idm_reason_sentence(enum idm_reason reason);
 const char *idm_reason_todo(enum idm_reason reason);
 const char *idm_chip_name(enum idm_chip chip); /* tpm.status of the status document */
+/* Facts in words, for people: "the recorded software identity's", "damaged", … */
+const char *idm_evidence_words(enum idm_evidence fact);
+const char *idm_record_words(enum idm_record_fact fact);
+const char *idm_file_words(enum idm_file_fact fact);
+const char *idm_copy_words(enum idm_copy fact);
+const char *idm_proof_words(enum idm_proof fact);
+const char *idm_counter_words(enum idm_counter_fact fact);
+const char *idm_seal_words(enum idm_seal fact);
+const char *idm_tri_word(enum idm_fact_tri fact); /* "unknown", "no", "yes" */
 
 #endif

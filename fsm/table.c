@@ -44,10 +44,12 @@
 #define COMMIT        "the running image stays"
 #define RESET_PRE                                                                                  \
     "not on trial, under a plausible clock, with room, and with a TPM that does its part"
-#define ASKED       "destruction begins with the record"
-#define NO_IDENTITY "there is no software identity to migrate"
-#define ALREADY     "the TPM identity is already in use"
-#define UNPREPARED  "nothing is prepared"
+#define ASKED          "destruction begins with the record"
+#define NO_IDENTITY    "there is no software identity to migrate"
+#define ALREADY        "the TPM identity is already in use"
+#define NEWEST         "the operator's word; the key in the chip is the one on record"
+#define NOT_RELEASABLE "there it is release_refused"
+#define UNPREPARED     "nothing is prepared"
 
 /* ---- cells ---- */
 

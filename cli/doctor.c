@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* doctor.c - everything that can be read, what was concluded from it, and what a boot would do. It
+ * changes nothing: the TPM is asked for one signature, as at every boot. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+static void line(json_t *findings, const char *about, const char *found)
+{
+    (void)json_array_append_new(findings, json_pack("{s:s, s:s}", "about", about, "found", found));
+}
+
+static void look_at_files(json_t *findings, const struct idm_facts *f)
+{
+    line(findings, "file systems", idm_evidence_words(f->evidence));
+    line(findings, "record", idm_record_words(f->record));
+    line(findings, "config certificate", idm_file_words(f->config_cert));
+    line(findings, "config key", idm_file_words(f->config_key));
+    if (f->config_folder_gone)
+        line(findings, "config folder", "idmode's folder in the config directory is gone");
+    line(findings, "second copy of the software key", idm_copy_words(f->store_key));
+    line(findings, "second copy of the software certificate", idm_copy_words(f->store_cert));
+    line(findings, "legacy key", idm_seal_words(f->seal));
+}
+
+static void look_at_chip(json_t *findings, const struct idm_facts *f)
+{
+    line(findings, "TPM",
+         f->chip == IDM_CHIP_UNASKED ? "not asked: nothing depends on it now"
+                                     : idm_chip_name(f->chip));
+    line(findings, "proof of possession", idm_proof_words(f->proof));
+    line(findings, "counter", idm_counter_words(f->counter));
+    if (f->state == IDM_S_tpm_dual || f->state == IDM_S_tpm)
+        line(findings, "copies of the TPM identity",
+             f->backup == IDM_BACKUP_COMPLETE ? "complete" : "one is missing");
+}
+
+/* Why a device stays tpm-dual is what operators ask first. */
+static const char *why_not_sealed(const struct idm_facts *f)
+{
+    if (f->state != IDM_S_tpm_dual)
+        return NULL;
+    if (f->legacy_may_boot)
+        return "a legacy image may boot: the other slot is legacy, or nobody knows what it holds";
+    if (f->install_open)
+        return "an installation is open";
+    if (f->trial != IDM_FACT_NO)
+        return "the running image is not committed";
+    if (!f->seal_allowed)
+        return "the policy keeps it, or no pre-install hook was seen for an image that then booted";
+    return f->seal == IDM_SEAL_FRESH ? "it is sealed already; the TPM must be reset once" : NULL;
+}
+
+static void look_at_images(json_t *findings, const struct idm_facts *f)
+{
+    line(findings, "trial", idm_tri_word(f->trial));
+    line(findings, "may a legacy image boot", f->legacy_may_boot ? "yes" : "no");
+    line(findings, "open installation", f->install_open ? "yes" : "no");
+    const char *why = why_not_sealed(f);
+    if (why)
+        line(findings, "why the legacy key is plain", why);
+    line(findings, "clock", f->clock_good ? "plausible" : "implausible");
+    line(findings, "room",
+         f->room == IDM_ROOM_IS_OK     ? "enough"
+         : f->room == IDM_ROOM_IS_FULL ? "too little"
+                                       : "a file system is read-only");
+}
+
+static void print(const json_t *doc, const struct idm_verdict *v, enum idm_reason reason)
+{
+    size_t i = 0;
+    json_t *finding = NULL;
+    json_array_foreach(json_object_get(doc, "findings"), i, finding)(void)
+        printf("%-40s %s\n", json_string_value(json_object_get(finding, "about")),
+               json_string_value(json_object_get(finding, "found")));
+    (void)printf("\na boot would see: %s (%s)\n", idm_event_sentence(v->event),
+                 idm_event_name(v->event));
+    (void)printf("  and: %s\n", v->cell.why);
+    if (reason != IDM_R_none)
+        (void)printf("  %s: %s\n  what to do: %s\n", idm_reason_word(reason),
+                     idm_reason_sentence(reason), idm_reason_todo(reason));
+}
+
+int idm_command_doctor(const struct idm_options *options)
+{
+    _cleanup_session_ struct idm_session s = {0};
+    int rc = idm_session_open(&s, options, true);
+    if (rc)
+        return rc;
+    struct idm_verdict v = idm_engine_examine(s.engine);
+    const struct idm_facts *f = idm_engine_facts(s.engine);
+    enum idm_reason reason = idm_reason_resolve(v.cell.reason, f);
+    json_t *findings = json_array();
+    line(findings, "state on record", idm_state_name(f->state));
+    look_at_files(findings, f);
+    look_at_chip(findings, f);
+    look_at_images(findings, f);
+    if (s.settings.invalid)
+        line(findings, "configuration", s.settings.invalid_error.why);
+    json_t *doc = json_pack("{s:o, s:s, s:s, s:s, s:s}", "findings", findings, "event",
+                            idm_event_name(v.event), "kind", idm_cell_kind_name(v.cell.kind), "why",
+                            v.cell.why ? v.cell.why : "", "reason", idm_reason_word(reason));
+    bool well = v.event == IDM_EV_settled && reason == IDM_R_none && !s.settings.invalid;
+    if (options->json) {
+        idm_say_json(doc);
+    } else {
+        print(doc, &v, reason);
+        json_decref(doc);
+    }
+    return well ? IDM_EXIT_DONE : IDM_EXIT_HELD;
+}
