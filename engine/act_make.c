@@ -9,16 +9,50 @@
 
 /* ---- TPM ---- */
 
+/* Without the owner's authorisation, or without room, there is no witness: rollback is not claimed to
+ * be seen then. A stranger's index at our number stays an error. */
 int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
 {
-    return e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
+    int rc = e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
+    if (rc == IDM_E_TPM_OWNED)
+        e->record.owned = 1;
+    return rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_FULL ? 0 : rc;
+}
+
+/* The SRK that is already there as parent: the key lives in its file alone, and a later reset cannot
+ * make copies of that file useless. */
+static int use_srk_as_parent(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    struct idm_tpm_object_info srk = {0};
+    const struct idm_backends *be = e->be;
+    int rc = be->tpm_object(be->self, r->srk_handle, IDM_ROLE_PARENT, &srk, err);
+    if (rc == 0 && srk.what == IDM_OBJECT_EMPTY) {
+        (void)idm_fail(err, IDM_E_TPM_OWNED, "make the parent of the device key",
+                       "no slot or no owner authorisation, and no storage root key is there");
+        return idm_advise(err, "set owner-auth-file, or persist an SRK at srk-handle");
+    }
+    if (rc == 0)
+        rc = be->tpm_srk_name(be->self, r->srk_handle, r->parent_name, err);
+    if (rc)
+        return rc;
+    r->weak_parent = 1;
+    r->parent_handle = r->srk_handle;
+    r->key_storage = IDM_STORE_TSS2;
+    return 0;
 }
 
 int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_tpm_layout layout = idm_layout(e);
-    return e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
-                                  e->record.parent_name, err);
+    if (e->record.weak_parent)
+        return use_srk_as_parent(e, err);
+    int rc = e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
+                                    e->record.parent_name, err);
+    if (rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_FULL)
+        return rc;
+    e->record.owned = rc == IDM_E_TPM_OWNED;
+    return use_srk_as_parent(e, err);
 }
 
 /* Does this file's key live under the parent that stands in the chip now? */
@@ -107,8 +141,13 @@ int idm_do_make_handle(struct idm_engine *e, struct idm_error *err)
     int rc = clear_unfinished(e, err);
     if (rc)
         return rc;
-    return e->be->tpm_key_persist(e->be->self, &e->fresh_tss2, layout.parent_handle,
-                                  layout.device_handle, err);
+    rc = e->be->tpm_key_persist(e->be->self, &e->fresh_tss2, layout.parent_handle,
+                                layout.device_handle, err);
+    if ((rc == IDM_E_TPM_FULL || rc == IDM_E_TPM_OWNED) && layout.storage == IDM_STORE_BOTH) {
+        e->record.key_storage = IDM_STORE_TSS2; /* the file alone serves */
+        rc = 0;
+    }
+    return rc;
 }
 
 static struct idm_signer device_signer(const struct idm_engine *e)

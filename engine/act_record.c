@@ -131,6 +131,8 @@ int idm_do_record_witness(struct idm_engine *e, struct idm_error *err)
     if (r->has_witness)
         return 0;
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
+    if (rc == IDM_E_TPM_EMPTY) /* make_counter could not make one */
+        return 0;
     if (rc)
         return rc;
     r->has_witness = 1;
@@ -371,7 +373,8 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
         memcpy(previous, active_cert(r), sizeof previous);
     }
     bury_tpm_identity(r);
-    idm_record_bury_name(r, r->parent_name);
+    if (!r->weak_parent) /* else it is the SRK, which is not ours to remove */
+        idm_record_bury_name(r, r->parent_name);
     idm_record_bury_spki(r, r->software_spki);
     memset(r->parent_name, 0, IDM_NAME_SIZE);
     memset(r->software_spki, 0, IDM_SHA256_SIZE);
@@ -385,6 +388,10 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     r->algorithm = (uint8_t)e->settings->algorithm;
     r->key_storage = (uint8_t)e->settings->key_storage;
     r->legacy_key = (uint8_t)e->settings->legacy_key;
+    if (r->weak_parent)
+        r->parent_handle = e->settings->parent_handle;
+    r->owned = 0;
+    r->weak_parent = 0;
     memcpy(r->change_previous, previous, sizeof previous);
     enter_next(e);
     r->intent = (uint8_t)idm_plan_info(e->cell.plan)->intent;

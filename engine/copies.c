@@ -21,6 +21,19 @@ int idm_read(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret)
     return rc;
 }
 
+bool idm_software_signer(const struct idm_engine *e, struct idm_signer *ret)
+{
+    const struct idm_bytes *key = idm_good_software_key(e);
+    if (!key)
+        return false;
+    bool store = key == &e->files[IDM_F_PERSIST_KEY].bytes;
+    *ret = (struct idm_signer){.kind = IDM_SIGNER_SOFTWARE,
+                               .key = key,
+                               .algorithm = store ? e->store_key.info.algorithm
+                                                  : e->config_key.info.algorithm};
+    return true;
+}
+
 /* ---- the record ---- */
 
 struct record_copy {
@@ -84,17 +97,78 @@ void idm_load_record(struct idm_engine *e, struct idm_facts *facts)
     idm_bytes_free(&config.bytes);
 }
 
+static bool record_signer(const struct idm_engine *e, struct idm_signer *ret)
+{
+    if (idm_record_active(&e->record) == IDM_ACTIVE_SOFTWARE)
+        return idm_software_signer(e, ret);
+    return idm_tpm_signer(e, false, ret) || idm_tpm_signer(e, true, ret);
+}
+
+/* Signs only when what the signature covers has changed. */
+static int sign_record(struct idm_engine *e, struct idm_record *r, struct idm_error *err)
+{
+    uint8_t hash[IDM_SHA256_SIZE];
+    struct idm_signer signer = {0};
+    struct idm_signature signature = {0};
+    int rc = idm_record_identity_hash(r, hash);
+    if (rc)
+        return idm_fail(err, rc, "sign the record", "%s", idm_error_sentence(rc));
+    bool active = idm_record_active(r) != IDM_ACTIVE_NONE;
+    if (active && idm_same(hash, r->signed_hash, IDM_SHA256_SIZE))
+        return 0;
+    memcpy(r->signed_hash, hash, IDM_SHA256_SIZE);
+    memset(r->signature, 0, sizeof r->signature);
+    r->signature_size = 0;
+    if (!active)
+        return 0;
+    if (!record_signer(e, &signer))
+        return idm_fail(err, IDM_E_ABSENT, "sign the record", "no copy of the active key is there");
+    if (signer.kind == IDM_SIGNER_SOFTWARE && signer.algorithm == IDM_ALG_NONE)
+        return 0; /* a key that we would not make: it may be one that signs no digests */
+    rc = e->be->sign(e->be->self, &signer, IDM_SHA256, hash, &signature, err);
+    if (rc)
+        return rc;
+    if (signature.size > sizeof r->signature)
+        return idm_fail(err, IDM_E_INTERNAL, "sign the record", "the signature is too long");
+    memcpy(r->signature, signature.data, signature.size);
+    r->signature_size = (uint16_t)signature.size;
+    return 0;
+}
+
+bool idm_record_is_forged(struct idm_engine *e)
+{
+    uint8_t hash[IDM_SHA256_SIZE];
+    const struct idm_record *r = &e->record;
+    struct idm_signature signature = {.size = r->signature_size};
+    enum idm_active active = idm_record_active(r);
+    const struct idm_bytes *cert =
+        active == IDM_ACTIVE_TPM ? idm_good_tpm_cert(e) : idm_good_software_cert(e);
+    struct idm_signer software = {0};
+    if (!e->recorded || active == IDM_ACTIVE_NONE || !cert)
+        return false; /* nothing is claimed, or nothing is there to judge it by */
+    bool unsigned_key = active == IDM_ACTIVE_SOFTWARE && idm_software_signer(e, &software) &&
+                        software.algorithm == IDM_ALG_NONE;
+    if (unsigned_key || idm_record_identity_hash(r, hash))
+        return false;
+    memcpy(signature.data, r->signature, r->signature_size);
+    int rc = e->be->verify(e->be->self, cert, IDM_SHA256, hash, &signature, NULL);
+    return rc == IDM_E_MISMATCH;
+}
+
 int idm_write_record(struct idm_engine *e, struct idm_error *err)
 {
     uint8_t bytes[4096];
     struct idm_record next = e->record;
+    int rc = sign_record(e, &next, err);
+    if (rc)
+        return rc;
     next.sequence++;
     if (e->platform.now > next.written_at && e->platform.now >= e->platform.not_before)
         next.written_at = e->platform.now;
     size_t size = idm_record_size();
     if (size > sizeof bytes)
         return idm_fail(err, IDM_E_INTERNAL, "encode the record", "it outgrew its buffer");
-    int rc = idm_record_encode(&next, bytes);
+    rc = idm_record_encode(&next, bytes);
     if (rc)
         return idm_fail(err, rc, "encode the record", "%s", idm_error_sentence(rc));
     rc = e->be->file_write(e->be->self, IDM_F_PERSIST_RECORD, bytes, size, err);

@@ -247,6 +247,7 @@ void idm_read_facts(struct idm_engine *e)
         chip_facts(e, &f);
         idm_image_facts(e, &f);
         policy_facts(e, &f);
+        f.record_forged = idm_record_is_forged(e);
         f.moved = e->recorded ? moved_fact(e) : IDM_FACT_UNKNOWN;
     }
     e->facts = f;

@@ -108,7 +108,11 @@ static inline bool idm_same(const uint8_t *a, const uint8_t *b, size_t size)
 int idm_read(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret) IDM_NODISCARD;
 /* Reads both copies of the record; fills e->record, e->recorded, facts.record, facts.evidence. */
 void idm_load_record(struct idm_engine *e, struct idm_facts *facts);
-/* Raises the sequence and writes both copies, persist first. */
+/* Is its signature not that of the active identity? False also where that cannot be judged. */
+bool idm_record_is_forged(struct idm_engine *e);
+/* The software key to sign with; false: no good copy. */
+bool idm_software_signer(const struct idm_engine *e, struct idm_signer *ret);
+/* Signs what changed, raises the sequence and writes both copies, persist first. */
 int idm_write_record(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
 /* Reads (again) and looks into all files that the facts rest on. */
 void idm_load_files(struct idm_engine *e);

@@ -115,6 +115,8 @@ static void walk_sticky(struct walk *w, struct idm_record *r)
     N(r->malfunction);
     N(r->legacy_changed);
     N(r->imported);
+    N(r->owned);
+    N(r->weak_parent);
     N(r->seal);
     N(r->seal_reset_count);
     N(r->reset_pending);
@@ -148,6 +150,9 @@ static void walk_record(struct walk *w, struct idm_record *r)
     T(r->change_why);
     N(r->change_at);
     R(r->change_previous);
+    R(r->signed_hash);
+    N(r->signature_size);
+    R(r->signature);
 }
 
 static void walk_header(struct walk *w, uint16_t *version, uint16_t *min_reader, uint32_t *size)
@@ -184,7 +189,8 @@ static bool plausible(const struct idm_record *r)
 {
     if (r->state <= IDM_S_none || r->state >= IDM_STATE_COUNT || r->intent > IDM_INTENT_reset_soft)
         return false;
-    return r->seal <= IDM_SEAL_MATURE && r->algorithm <= IDM_RSA_2048;
+    return r->seal <= IDM_SEAL_MATURE && r->algorithm <= IDM_RSA_2048 &&
+           r->signature_size <= IDM_RECORD_SIGNATURE_MAX;
 }
 
 int idm_record_decode(const void *bytes, size_t size, struct idm_record *ret)
@@ -223,7 +229,48 @@ int idm_record_decode(const void *bytes, size_t size, struct idm_record *ret)
     return 0;
 }
 
-/* table.md, "Witness": no open plan {w}; staged switch {w, w+1}; reset unstaged {w, w+1}, staged
+enum idm_active idm_record_active(const struct idm_record *record)
+{
+    switch ((enum idm_state)record->state) {
+    case IDM_S_software:
+    case IDM_S_migrating:
+        return IDM_ACTIVE_SOFTWARE;
+    case IDM_S_tpm_dual:
+    case IDM_S_tpm:
+        return IDM_ACTIVE_TPM;
+    case IDM_S_none:
+    case IDM_S_blank:
+    case IDM_S_resetting:
+    case IDM_S_same:
+        break;
+    }
+    return IDM_ACTIVE_NONE;
+}
+
+/* `tpm-dual` and `tpm` count as one: sealing and unsealing change no identity. */
+int idm_record_identity_hash(const struct idm_record *record, uint8_t ret_hash[IDM_SHA256_SIZE])
+{
+    char label[] = "idmode record v1";
+    uint8_t message[sizeof label + 512];
+    struct idm_record r = *record;
+    uint8_t active = (uint8_t)idm_record_active(record);
+    struct walk w = {.at = message, .writing = true};
+    raw(&w, label, sizeof label);
+    number(&w, &active, sizeof active);
+    number(&w, &r.epoch, sizeof r.epoch);
+    number(&w, &r.has_witness, sizeof r.has_witness);
+    number(&w, &r.witness, sizeof r.witness);
+    raw(&w, r.device_name, sizeof r.device_name);
+    raw(&w, r.parent_name, sizeof r.parent_name);
+    raw(&w, r.srk_name, sizeof r.srk_name);
+    raw(&w, r.ek_name, sizeof r.ek_name);
+    bool tpm = active == IDM_ACTIVE_TPM;
+    raw(&w, tpm ? r.tpm_spki : r.software_spki, IDM_SHA256_SIZE);
+    raw(&w, tpm ? r.tpm_cert : r.software_cert, IDM_SHA256_SIZE);
+    return idm_sha256(message, (size_t)(w.at - message), ret_hash);
+}
+
+/* The witness protocol: no open plan {w}; staged switch {w, w+1}; reset unstaged {w, w+1}, staged
  * {w+1, w+2}. */
 void idm_record_counter_range(const struct idm_record *record, uint64_t *ret_low,
                               uint64_t *ret_high)

@@ -15,10 +15,11 @@
 #include "backends/backends.h"
 #include "fsm/fsm.h"
 
-#define IDM_RECORD_VERSION    1u
-#define IDM_RECORD_MIN_READER 1u
-#define IDM_TOMBSTONES        8u
-#define IDM_INSTALL_ID_SIZE   64u
+#define IDM_RECORD_VERSION       1u
+#define IDM_RECORD_MIN_READER    1u
+#define IDM_RECORD_SIGNATURE_MAX 256u /* RSA-2048; P-384 needs 104 */
+#define IDM_TOMBSTONES           8u
+#define IDM_INSTALL_ID_SIZE      64u
 
 enum idm_slot_kind { IDM_SLOT_UNKNOWN, IDM_SLOT_LEGACY, IDM_SLOT_AWARE, IDM_SLOT_EMPTY };
 
@@ -105,6 +106,8 @@ struct idm_record {
     uint8_t malfunction;    /* the chip was broken at first use */
     uint8_t legacy_changed; /* reported until the next committed installation */
     uint8_t imported;
+    uint8_t owned;       /* made without the owner's authorisation: what needs it is missing */
+    uint8_t weak_parent; /* the SRK is the parent: a reset cannot make old key files useless */
 
     /* seal, reset */
     uint8_t seal; /* enum idm_seal */
@@ -128,6 +131,12 @@ struct idm_record {
     char change_why[32]; /* name of the event */
     int64_t change_at;
     uint8_t change_previous[IDM_SHA256_SIZE]; /* certificate before it; zero: none */
+
+    /* By the active key over idm_record_identity_hash, made when that changes: an edit of the disk
+     * alone shows. Size 0: no identity is active, or its key signs no digests (Ed25519). */
+    uint8_t signed_hash[IDM_SHA256_SIZE];
+    uint16_t signature_size;
+    uint8_t signature[IDM_RECORD_SIGNATURE_MAX];
 };
 
 /* Encoded size, header and checksum included. */
@@ -139,6 +148,14 @@ int idm_record_encode(const struct idm_record *record, uint8_t *ret_bytes) IDM_N
 /* CORRUPT: not a record, cut short, or its checksum is wrong. NEWER: intact, but its min_reader is
  * above IDM_RECORD_VERSION. *ret is untouched on failure. */
 int idm_record_decode(const void *bytes, size_t size, struct idm_record *ret) IDM_NODISCARD;
+
+/* What the signature covers: which identity is active, epoch, witness, Names, and the active
+ * identity's hashes. Slots, installations, pending losses and announcements stay outside: they change
+ * without the key. IDM_E_CRYPTO. */
+int idm_record_identity_hash(const struct idm_record *record,
+                             uint8_t ret_hash[IDM_SHA256_SIZE]) IDM_NODISCARD;
+enum idm_active { IDM_ACTIVE_NONE, IDM_ACTIVE_SOFTWARE, IDM_ACTIVE_TPM };
+enum idm_active idm_record_active(const struct idm_record *record);
 
 /* Values that the counter may have, by the open plan (both included). */
 void idm_record_counter_range(const struct idm_record *record, uint64_t *ret_low,

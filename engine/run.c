@@ -242,6 +242,10 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_tpm_malfunction);
     if (r->legacy_changed)
         reasons |= bit(IDM_R_legacy_changed);
+    if (r->owned && tpm_active)
+        reasons |= bit(IDM_R_tpm_owned);
+    if (r->weak_parent && tpm_active)
+        reasons |= bit(IDM_R_reset_weak);
     if (r->reset_pending || r->state == IDM_S_resetting)
         reasons |= bit(IDM_R_reset_incomplete);
     if (e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE)
@@ -379,22 +383,12 @@ int idm_engine_look(struct idm_engine *e, struct idm_error *err)
     return rc ? idm_advise(err, "run idmode boot") : idm_advise(err, "see idmode status");
 }
 
-static int software_signer(struct idm_engine *e, struct idm_signer *ret)
-{
-    *ret = (struct idm_signer){.kind = IDM_SIGNER_SOFTWARE, .key = idm_good_software_key(e)};
-    if (!ret->key)
-        return IDM_E_HELD;
-    bool store = ret->key == &e->files[IDM_F_PERSIST_KEY].bytes;
-    ret->algorithm = store ? e->store_key.info.algorithm : e->config_key.info.algorithm;
-    return 0;
-}
-
 int idm_engine_sign(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
                     struct idm_signature *ret, struct idm_error *err)
 {
     struct idm_signer signer = {0};
     enum idm_mode mode = identity_mode(e);
-    if (mode == IDM_MODE_SOFTWARE && software_signer(e, &signer) == 0)
+    if (mode == IDM_MODE_SOFTWARE && idm_software_signer(e, &signer))
         return e->be->sign(e->be->self, &signer, digest, hash, ret, err);
     if (mode != IDM_MODE_TPM)
         return idm_fail(err, IDM_E_HELD, "sign", "no identity is active (state %s)",

@@ -202,6 +202,12 @@ RAISED(no_record_ambiguous)
 
 /* ---- is this our chip, our disk? ---- */
 
+RAISED(record_forged)
+{
+    REQUEST_UNUSED;
+    return f->record_forged;
+}
+
 RAISED(dead_key_seen)
 {
     REQUEST_UNUSED;

@@ -105,6 +105,7 @@ struct idm_facts {
     enum idm_state state;
     enum idm_evidence evidence;
     enum idm_record_fact record;
+    bool record_forged; /* its signature is not that of the identity which it says is active */
     enum idm_intent intent;
     bool staged;
     bool announced; /* this epoch's identity was announced */

@@ -10,6 +10,7 @@
 #define RECORDED       "there is a record"
 #define COPY           "one copy is one accident away from none"
 #define DEAD           "a dead Name must not come back, from whatever copy"
+#define FORGED         "somebody edited the disk: nothing that it says can be acted on"
 #define CLONE          "one identity for two devices: an operator must say which one it is"
 #define OLD_DISK       "an old copy of the disk may name dead keys: nothing is derived from it"
 #define SLOTS          "what may boot next decides what may be given up: it is noted first"
