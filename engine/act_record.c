@@ -323,55 +323,49 @@ int idm_do_record_tombstone(struct idm_engine *e, struct idm_error *err)
     return idm_write_record(e, err);
 }
 
-/* Without a record, what stands at our handles and lies in our files is the old identity. */
-static int bury_what_is_found(struct idm_engine *e, struct idm_error *err)
+/* What stands at our handles is dead too, whether the record names it or not: the disk may be older
+ * than the chip, or there may be no record at all. */
+static int bury_handles(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     const struct idm_backends *be = e->be;
-    struct idm_tpm_object_info info = {0};
     const struct {
         uint32_t handle;
         enum idm_tpm_role role;
     } places[] = {{r->device_handle, IDM_ROLE_DEVICE}, {r->parent_handle, IDM_ROLE_PARENT}};
-    bool chip = e->cell.plan == IDM_P_begin_reset;
-    for (size_t i = 0; chip && i < 2; i++) {
+    for (size_t i = 0; i < 2; i++) {
+        struct idm_tpm_object_info info = {0};
         int rc = be->tpm_object(be->self, places[i].handle, places[i].role, &info, err);
         if (rc)
             return rc;
-        if (info.what == IDM_OBJECT_OURS)
-            idm_record_bury_name(r, info.name);
-        if (info.what == IDM_OBJECT_OURS && i == 0)
-            idm_record_bury_spki(r, info.key.spki);
+        if (info.what != IDM_OBJECT_OURS)
+            continue;
+        idm_record_bury_name(r, info.name);
+        idm_record_bury_spki(r, info.key.spki);
     }
-    const struct idm_seen_tss2 *files[] = {&e->tss2_config, &e->tss2_persist};
-    for (size_t i = 0; i < 2; i++)
-        if (files[i]->rc == 0)
-            idm_record_bury_name(r, files[i]->info.name);
-    if (e->config_key.rc == 0)
-        idm_record_bury_spki(r, e->config_key.info.spki);
-    if (e->config_cert.rc == 0)
-        idm_record_bury_spki(r, e->config_cert.info.spki);
-    if (e->store_key.rc == 0)
-        idm_record_bury_spki(r, e->store_key.info.spki);
-    uint64_t value = 0;
-    r->has_witness = chip && be->tpm_counter_read(be->self, r->counter_index, &value, NULL) == 0;
-    r->witness = value;
     return 0;
 }
 
-int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
+static void bury_files(struct idm_engine *e)
 {
     struct idm_record *r = &e->record;
-    uint8_t previous[IDM_SHA256_SIZE] = {0};
-    bool found = !e->recorded;
-    begin_record(e);
-    if (found) {
-        int rc = bury_what_is_found(e, err);
-        if (rc)
-            return rc;
-    } else {
-        memcpy(previous, active_cert(r), sizeof previous);
-    }
+    const struct idm_seen_tss2 *files[] = {&e->tss2_config, &e->tss2_persist};
+    const struct idm_seen_key *keys[] = {&e->config_key, &e->store_key};
+    const struct idm_seen_cert *certs[] = {&e->config_cert, &e->store_cert, &e->tpm_cert_config,
+                                           &e->tpm_cert_persist};
+    for (size_t i = 0; i < 2; i++)
+        if (files[i]->rc == 0)
+            idm_record_bury_name(r, files[i]->info.name);
+    for (size_t i = 0; i < 2; i++)
+        if (keys[i]->rc == 0)
+            idm_record_bury_spki(r, keys[i]->info.spki);
+    for (size_t i = 0; i < 4; i++)
+        if (certs[i]->rc == 0)
+            idm_record_bury_spki(r, certs[i]->info.spki);
+}
+
+static void bury_recorded(struct idm_record *r)
+{
     bury_tpm_identity(r);
     if (!r->weak_parent) /* else it is the SRK, which is not ours to remove */
         idm_record_bury_name(r, r->parent_name);
@@ -379,19 +373,55 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     memset(r->parent_name, 0, IDM_NAME_SIZE);
     memset(r->software_spki, 0, IDM_SHA256_SIZE);
     memset(r->software_cert, 0, IDM_SHA256_SIZE);
+}
+
+/* The new identity follows the settings of today. */
+static void renew_settings(struct idm_engine *e)
+{
+    struct idm_record *r = &e->record;
+    const struct idm_settings *s = e->settings;
+    if (r->weak_parent)
+        r->parent_handle = s->parent_handle;
+    r->owned = 0;
+    r->weak_parent = 0;
+    r->reset_clears = s->reset == IDM_RESET_CLEAR;
+    r->algorithm = (uint8_t)s->algorithm;
+    r->key_storage = (uint8_t)s->key_storage;
+    r->legacy_key = (uint8_t)s->legacy_key;
+}
+
+/* A restored disk may be reset too: the counter counts from where it stands. */
+static int take_counter(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    uint64_t value = 0;
+    int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
+    r->has_witness = rc == 0;
+    r->witness = value;
+    r->witness_slack = 0;
+    return rc == IDM_E_TPM_EMPTY ? 0 : rc;
+}
+
+int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    uint8_t previous[IDM_SHA256_SIZE];
+    bool chip = e->cell.plan == IDM_P_begin_reset;
+    bool again = e->recorded && r->state == IDM_S_resetting;
+    begin_record(e);
+    memcpy(previous, again ? r->change_previous : active_cert(r), sizeof previous);
+    bury_recorded(r);
+    bury_files(e);
+    renew_settings(e);
+    int rc = chip ? bury_handles(e, err) : 0;
+    if (rc == 0 && chip)
+        rc = take_counter(e, err);
+    if (rc)
+        return rc;
     r->seal = IDM_SEAL_NONE;
     r->pending = 0;
     r->legacy_changed = 0;
     r->ever_plain = 0;
-    r->reset_clears = e->settings->reset == IDM_RESET_CLEAR;
-    /* The new identity follows the settings of today. */
-    r->algorithm = (uint8_t)e->settings->algorithm;
-    r->key_storage = (uint8_t)e->settings->key_storage;
-    r->legacy_key = (uint8_t)e->settings->legacy_key;
-    if (r->weak_parent)
-        r->parent_handle = e->settings->parent_handle;
-    r->owned = 0;
-    r->weak_parent = 0;
     memcpy(r->change_previous, previous, sizeof previous);
     enter_next(e);
     r->intent = (uint8_t)idm_plan_info(e->cell.plan)->intent;
@@ -400,16 +430,18 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     return idm_do_record_slots(e, err);
 }
 
+/* Without its chip a dead key could not be evicted: its Name stays dead until the chip is back. */
 int idm_do_record_buried(struct idm_engine *e, struct idm_error *err)
 {
-    idm_record_clear_tombstones(&e->record);
+    bool names_too = e->record.intent != IDM_INTENT_reset_soft;
+    idm_record_clear_tombstones(&e->record, names_too);
     return idm_write_record(e, err);
 }
 
 int idm_do_record_cleared(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
-    idm_record_clear_tombstones(r);
+    idm_record_clear_tombstones(r, true);
     r->has_witness = 0;
     r->witness = 0;
     memset(r->srk_name, 0, IDM_NAME_SIZE);

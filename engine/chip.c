@@ -249,7 +249,7 @@ static bool chip_needed(const struct idm_engine *e)
     if (r->intent == IDM_INTENT_provision || r->intent == IDM_INTENT_to_tpm ||
         r->intent == IDM_INTENT_reset)
         return true;
-    return r->pending || r->reset_pending || idm_record_has_tombstones(r) ||
+    return r->pending || r->reset_pending || idm_record_has_tombstones(r, true) ||
            e->files[IDM_F_RESET_REQUESTED].rc == 0 || request_asks_chip(e->request);
 }
 
@@ -274,7 +274,7 @@ static void ask_recorded(struct idm_engine *e)
         ask_counter(e);
     if (view->counter == IDM_COUNTER_LOST && view->proof != IDM_PROOF_GIVEN)
         view->chip = verdict(e);
-    if (view->chip == IDM_CHIP_USABLE && key_in_chip(e) && idm_record_has_tombstones(r)) {
+    if (view->chip == IDM_CHIP_USABLE && key_in_chip(e) && idm_record_has_tombstones(r, true)) {
         struct idm_tpm_object_info info = {0};
         uint32_t handle = idm_layout(e).device_handle;
         if (e->be->tpm_object(e->be->self, handle, IDM_ROLE_DEVICE, &info, NULL) == 0)

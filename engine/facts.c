@@ -162,7 +162,8 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->chip_required = e->settings->use == IDM_USE_REQUIRED;
     f->reset_pending = r->reset_pending;
     f->chip_reset_since = e->chip.has_reset_count && e->chip.reset_count > r->reset_reset_count;
-    f->dead_remain = r->state == IDM_S_resetting ? idm_record_has_tombstones(r)
+    bool with_chip = r->intent == IDM_INTENT_reset;
+    f->dead_remain = r->state == IDM_S_resetting ? idm_record_has_tombstones(r, with_chip)
                                                  : e->chip.dead_at_handle || dead_file(e);
     f->backup = backup_fact(e);
     f->seal = seal_fact(e);

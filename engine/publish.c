@@ -218,6 +218,8 @@ static void publish_identity(struct idm_engine *e, const struct idm_outcome *o)
     publish_key_reference(e);
     if (be->file_read(be->self, IDM_F_STATEMENT, &statement, NULL) == 0)
         write_run(e, IDM_F_RUN_STATEMENT, (const char *)statement.data, statement.size);
+    else
+        (void)be->file_remove(be->self, IDM_F_RUN_STATEMENT, NULL); /* of a former identity */
 }
 
 void idm_publish(struct idm_engine *e, struct idm_outcome *o)

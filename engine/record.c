@@ -315,9 +315,14 @@ bool idm_record_is_dead_spki(const struct idm_record *record, const uint8_t spki
     return is_dead(record, IDM_TOMB_SPKI, spki, IDM_SHA256_SIZE);
 }
 
-bool idm_record_has_tombstones(const struct idm_record *record)
+bool idm_record_has_tombstones(const struct idm_record *record, bool names_too)
 {
-    return record->tombstones[0].kind != IDM_TOMB_FREE;
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
+        uint8_t kind = record->tombstones[i].kind;
+        if (kind == IDM_TOMB_SPKI || (names_too && kind == IDM_TOMB_NAME))
+            return true;
+    }
+    return false;
 }
 
 static void bury(struct idm_record *record, uint8_t kind, const uint8_t *value, size_t size)
@@ -345,9 +350,14 @@ void idm_record_bury_spki(struct idm_record *record, const uint8_t spki[IDM_SHA2
     bury(record, IDM_TOMB_SPKI, spki, IDM_SHA256_SIZE);
 }
 
-void idm_record_clear_tombstones(struct idm_record *record)
+void idm_record_clear_tombstones(struct idm_record *record, bool names_too)
 {
-    memset(record->tombstones, 0, sizeof record->tombstones);
+    struct idm_tombstone kept[IDM_TOMBSTONES] = {0};
+    size_t count = 0;
+    for (size_t i = 0; !names_too && i < IDM_TOMBSTONES; i++)
+        if (record->tombstones[i].kind == IDM_TOMB_NAME)
+            kept[count++] = record->tombstones[i];
+    memcpy(record->tombstones, kept, sizeof kept);
 }
 
 struct idm_slot *idm_record_slot(struct idm_record *record, const char *name)

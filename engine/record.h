@@ -18,7 +18,7 @@
 #define IDM_RECORD_VERSION       1u
 #define IDM_RECORD_MIN_READER    1u
 #define IDM_RECORD_SIGNATURE_MAX 256u /* RSA-2048; P-384 needs 104 */
-#define IDM_TOMBSTONES           8u
+#define IDM_TOMBSTONES           16u
 #define IDM_INSTALL_ID_SIZE      64u
 
 enum idm_slot_kind { IDM_SLOT_UNKNOWN, IDM_SLOT_LEGACY, IDM_SLOT_AWARE, IDM_SLOT_EMPTY };
@@ -166,12 +166,13 @@ uint64_t idm_record_counter_target(const struct idm_record *record);
 
 bool idm_record_is_dead_name(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
 bool idm_record_is_dead_spki(const struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE]);
-bool idm_record_has_tombstones(const struct idm_record *record);
+bool idm_record_has_tombstones(const struct idm_record *record, bool names_too);
 /* Adds it once; an all-zero value is not added. When all places are taken the oldest goes: it was
  * buried or is unreachable. */
 void idm_record_bury_name(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
 void idm_record_bury_spki(struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE]);
-void idm_record_clear_tombstones(struct idm_record *record);
+/* names_too false: only those of software keys. */
+void idm_record_clear_tombstones(struct idm_record *record, bool names_too);
 
 /* The entry for that slot, or NULL. "" is the slot of a device whose slots have no names. */
 struct idm_slot *idm_record_slot(struct idm_record *record, const char *name);
