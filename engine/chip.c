@@ -50,6 +50,14 @@ static enum idm_chip chip_of(int rc)
     }
 }
 
+/* At first use only a failure that the chip itself confirmed makes the device a software device; any
+ * other trouble may pass. */
+static enum idm_chip chip_of_virgin(int rc)
+{
+    enum idm_chip chip = chip_of(rc);
+    return chip == IDM_CHIP_FAILED && rc != IDM_E_TPM_FAILED ? IDM_CHIP_BUSY : chip;
+}
+
 /* ---- proof of possession ---- */
 
 bool idm_tpm_signer(const struct idm_engine *e, bool by_file, struct idm_signer *ret)
@@ -202,21 +210,16 @@ static void ask_virgin(struct idm_engine *e)
     int rc = be->tpm_object(be->self, layout.device_handle, IDM_ROLE_DEVICE, &device, NULL);
     if (rc == 0)
         rc = be->tpm_object(be->self, layout.parent_handle, IDM_ROLE_PARENT, &parent, NULL);
-    view->chip = chip_of(rc);
-    if (rc)
-        return;
-    int counter = be->tpm_counter_read(be->self, layout.counter_index, &value, NULL);
-    view->chip = chip_of(counter);
+    int counter = rc ? rc : be->tpm_counter_read(be->self, layout.counter_index, &value, NULL);
+    view->chip = chip_of_virgin(counter);
     if (view->chip != IDM_CHIP_USABLE)
         return;
+    bool ours = device.what == IDM_OBJECT_OURS || parent.what == IDM_OBJECT_OURS || counter == 0;
     bool stranger = device.what == IDM_OBJECT_STRANGER || parent.what == IDM_OBJECT_STRANGER ||
                     counter == IDM_E_TPM_TAKEN;
-    if (stranger) {
-        view->chip = IDM_CHIP_OWNED;
-        return;
-    }
-    bool ours = device.what == IDM_OBJECT_OURS || parent.what == IDM_OBJECT_OURS || counter == 0;
     view->ours = ours ? IDM_FACT_YES : IDM_FACT_NO;
+    if (stranger)
+        view->chip = IDM_CHIP_OWNED;
     if (device.what != IDM_OBJECT_OURS || e->config_cert.rc ||
         !idm_same(device.key.spki, e->config_cert.info.spki, IDM_SHA256_SIZE))
         return;

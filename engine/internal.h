@@ -62,6 +62,7 @@ struct idm_engine {
     const struct idm_settings *settings;
     struct idm_platform platform;
     struct idm_bootenv bootenv;
+    bool bootenv_read;
     struct idm_images images;
 
     struct idm_record record; /* as on disk, but for edits inside a plan */

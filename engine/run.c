@@ -23,7 +23,6 @@ int idm_engine_open(struct idm_engine **ret, const struct idm_backends *backends
         free(e);
         return rc;
     }
-    backends->bootenv(backends->self, &e->bootenv);
     *ret = e;
     return 0;
 }

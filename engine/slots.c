@@ -17,6 +17,9 @@ static bool fingerprint(const struct idm_engine *e, const char *slot, uint8_t re
 void idm_read_images(struct idm_engine *e)
 {
     struct idm_images *i = &e->images;
+    if (!e->bootenv_read) /* a helper program: once is enough, and `sign` needs it not at all */
+        e->be->bootenv(e->be->self, &e->bootenv);
+    e->bootenv_read = true;
     memset(i, 0, sizeof *i);
     (void)snprintf(i->own, sizeof i->own, "%s", e->bootenv.slot);
     (void)snprintf(i->other, sizeof i->other, "%s", e->bootenv.other);
