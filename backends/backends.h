@@ -287,6 +287,8 @@ struct idm_backends {
                       struct idm_bytes *ret_plain, struct idm_error *err);
     /* TPM2_Clear under the lockout hierarchy's authorisation (empty), then read back. */
     int (*tpm_clear)(void *self, struct idm_error *err);
+    /* Would it be allowed? TPM_OWNED: Clear is disabled, or the lockout authorisation is set. */
+    int (*tpm_may_clear)(void *self, struct idm_error *err);
     void (*tpm_close)(void *self);
 
     /* The machine. */

@@ -235,6 +235,11 @@ static int tpm_clear(void *self, struct idm_error *err)
     return idm_tpm_clear(tpm_of(self), err);
 }
 
+static int tpm_may_clear(void *self, struct idm_error *err)
+{
+    return idm_tpm_may_clear(tpm_of(self), err);
+}
+
 static void tpm_close(void *self)
 {
     idm_tpm_close(tpm_of(self));
@@ -300,6 +305,7 @@ static const struct idm_backends functions = {
     .tpm_seal = tpm_seal,
     .tpm_unseal = tpm_unseal,
     .tpm_clear = tpm_clear,
+    .tpm_may_clear = tpm_may_clear,
     .tpm_close = tpm_close,
     .platform = platform,
     .bootenv = bootenv,

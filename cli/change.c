@@ -74,6 +74,10 @@ int idm_command_factory_reset(const struct idm_options *options)
     if (!options->yes)
         return idm_misuse(options, "factory-reset",
                           "it destroys the identity of this device: say --yes");
+    if (options->next_boot && (options->reset || options->without_tpm))
+        return idm_misuse(
+            options, "--next-boot",
+            "it goes without --reset and --without-tpm: set reset in the configuration");
     if (options->next_boot)
         return leave_request(options);
     struct idm_ask ask = {.kind = IDM_REQ_RESET, .without_tpm = options->without_tpm != NULL};

@@ -82,11 +82,14 @@ int main(int argc, char **argv)
         memcpy(copy, argv, (size_t)argc * sizeof *copy);
         if (!idm_options_parse(&options, argc, copy)) {
             free(copy);
-            return 2;
+            return idm_options_misused(argv);
         }
         bool mode = options.words == 1 && strcmp(options.word[0], "mode") == 0 && !options.help &&
                     !options.version;
-        int rc = mode ? (idm_options_fit(&options, "mode") ? print_mode(&options) : 2) : -1;
+        int rc = -1;
+        if (mode)
+            rc = idm_options_fit(&options, "mode") ? print_mode(&options)
+                                                   : idm_options_misused(argv);
         free(copy);
         if (rc >= 0)
             return rc;

@@ -57,6 +57,23 @@ static void print_help(FILE *out)
                 out);
 }
 
+static int say_help(const struct idm_options *options)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = options->json ? open_memstream(&text, &size) : stdout;
+    if (!out)
+        return IDM_EXIT_FAILED;
+    print_help(out);
+    if (!options->json)
+        return IDM_EXIT_DONE;
+    bool good = fclose(out) == 0;
+    if (good)
+        idm_say_json(json_pack("{s:s}", "help", text));
+    free(text);
+    return good ? IDM_EXIT_DONE : IDM_EXIT_FAILED;
+}
+
 static int print_version(const struct idm_options *options)
 {
     if (options->json)
@@ -84,20 +101,18 @@ int main(int argc, char **argv)
     /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */
     (void)setenv("TSS2_LOG", "all+none", 0);
     if (!idm_options_parse(&options, argc, argv))
-        return IDM_EXIT_USAGE;
+        return idm_options_misused(argv);
     if (options.version)
         return print_version(&options);
-    if (options.help) {
-        print_help(stdout);
-        return IDM_EXIT_DONE;
-    }
+    if (options.help)
+        return say_help(&options);
     if (!options.words)
         return usage(&options, "no command");
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(commands[i].name, options.word[0]) != 0 || !commands[i].run)
             continue;
         if (!idm_options_fit(&options, commands[i].name))
-            return IDM_EXIT_USAGE;
+            return idm_options_misused(argv);
         if (options.words != commands[i].words)
             return usage(&options, commands[i].usage);
         int rc = commands[i].run(&options);

@@ -172,3 +172,16 @@ bool idm_options_open_standard(void)
     }
     return true;
 }
+
+int idm_options_misused(char **argv)
+{
+    for (; *argv; argv++) {
+        size_t length = strlen(*argv);
+        if (length < 3 || strncmp(*argv, "--json", length) != 0) /* getopt takes "--js" too */
+            continue;
+        (void)puts("{\"error\": {\"code\": \"usage\", \"what\": \"usage\", \"why\": \"the command "
+                   "line makes no sense, as stderr says\", \"do\": \"see idmode --help\"}}");
+        break;
+    }
+    return 2;
+}

@@ -31,6 +31,10 @@ bool idm_options_parse(struct idm_options *ret, int argc, char **argv);
 /* False, with a message, when an option was given that `command` does not take. */
 bool idm_options_fit(const struct idm_options *options, const char *command);
 
+/* After one of the two said no: where --json was among the words, the one object that it promises.
+ * The exit code. */
+int idm_options_misused(char **argv);
+
 /* Makes sure that file descriptors 0 to 2 are open: a file that we open must not become one of
  * them. */
 bool idm_options_open_standard(void);

@@ -103,14 +103,14 @@ int idm_command_sign(const struct idm_options *options)
         rc = idm_engine_sign(s.engine, digests[i].digest, hash, &signature, &err);
     if (rc)
         return idm_say_error(options, "sign", &err);
-    if (options->json && !options->out) {
+    if ((!options->json || options->out) &&
+        write_out(options, signature.data, signature.size, &err))
+        return idm_say_error(options, "sign", &err);
+    if (options->json) {
         char hex[2 * IDM_SIG_MAX + 1];
         idm_hex(signature.data, signature.size, hex);
         idm_say_json(json_pack("{s:s, s:s}", "digest", name, "signature", hex));
-        return IDM_EXIT_DONE;
     }
-    if (write_out(options, signature.data, signature.size, &err))
-        return idm_say_error(options, "sign", &err);
     return IDM_EXIT_DONE;
 }
 

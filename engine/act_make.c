@@ -42,13 +42,28 @@ static int use_srk_as_parent(struct idm_engine *e, struct idm_error *err)
     return 0;
 }
 
+/* A parent that was declared dead while its chip was away must not get new children. */
+static int evict_dead_parent(struct idm_engine *e, uint32_t handle, struct idm_error *err)
+{
+    struct idm_tpm_object_info info = {0};
+    if (!idm_record_has_tombstones(&e->record, true))
+        return 0;
+    int rc = e->be->tpm_object(e->be->self, handle, IDM_ROLE_PARENT, &info, err);
+    if (rc || !idm_record_is_dead_name(&e->record, info.name))
+        return rc;
+    return e->be->tpm_evict(e->be->self, handle, info.name, err);
+}
+
 int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_tpm_layout layout = idm_layout(e);
     if (e->record.weak_parent)
         return use_srk_as_parent(e, err);
-    int rc = e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
-                                    e->record.parent_name, err);
+    int rc = evict_dead_parent(e, layout.parent_handle, err);
+    if (rc)
+        return rc;
+    rc = e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
+                                e->record.parent_name, err);
     if (rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_FULL)
         return rc;
     e->record.owned = rc == IDM_E_TPM_OWNED;

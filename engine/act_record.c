@@ -88,6 +88,19 @@ static void bury_tpm_identity(struct idm_record *r)
     memset(r->tpm_cert, 0, IDM_SHA256_SIZE);
 }
 
+/* Where the chip is another one, or lost what it held, its witness and Names say nothing any more. */
+static void forget_chip(struct idm_engine *e)
+{
+    struct idm_record *r = &e->record;
+    bool gone = e->facts.chip == IDM_CHIP_REPLACED || e->facts.chip == IDM_CHIP_CLEARED ||
+                e->facts.counter == IDM_COUNTER_LOST;
+    if (!gone)
+        return;
+    r->has_witness = 0;
+    memset(r->ek_name, 0, IDM_NAME_SIZE);
+    memset(r->srk_name, 0, IDM_NAME_SIZE);
+}
+
 static int note_chip(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
@@ -128,8 +141,10 @@ int idm_do_record_witness(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     uint64_t value = 0;
-    if (r->has_witness)
+    /* A counter that was lost has been made anew: it stands elsewhere than the record says. */
+    if (r->has_witness && e->facts.counter != IDM_COUNTER_LOST)
         return 0;
+    r->has_witness = 0;
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
     if (rc == IDM_E_TPM_EMPTY) /* make_counter could not make one */
         return 0;
@@ -147,9 +162,13 @@ int idm_do_record_staged(struct idm_engine *e, struct idm_error *err)
 {
     enum idm_intent intent = idm_plan_info(e->cell.plan)->intent;
     struct idm_record *r = &e->record;
-    bool chip = r->intent != IDM_INTENT_provision_soft && r->intent != IDM_INTENT_reset_soft &&
-                !idm_all_zero(r->device_name, IDM_NAME_SIZE);
-    int rc = chip ? note_chip(e, err) : 0;
+    bool soft = e->cell.plan == IDM_P_provision_soft;
+    if (soft) { /* what a TPM that failed meanwhile may hold of it is dead */
+        bury_tpm_identity(r);
+        r->has_witness = 0;
+        r->malfunction = e->facts.chip == IDM_CHIP_FAILED;
+    }
+    int rc = soft ? 0 : note_chip(e, err);
     if (rc)
         return rc;
     if (intent != IDM_INTENT_none)
@@ -163,8 +182,7 @@ int idm_do_record_next(struct idm_engine *e, struct idm_error *err)
     struct idm_record *r = &e->record;
     struct idm_tpm_info info = {0};
     uint8_t previous[IDM_SHA256_SIZE];
-    bool reset = r->intent == IDM_INTENT_reset;
-    bool soft = r->intent == IDM_INTENT_reset_soft || r->intent == IDM_INTENT_provision_soft;
+    bool reset = r->intent == IDM_INTENT_reset && e->cell.plan != IDM_P_provision_soft;
     if (r->state == IDM_S_software || r->state == IDM_S_migrating)
         memcpy(previous, active_cert(r), sizeof previous);
     else
@@ -176,10 +194,8 @@ int idm_do_record_next(struct idm_engine *e, struct idm_error *err)
         r->reset_pending = 1;
         r->reset_reset_count = info.reset_count;
     }
-    if (r->has_witness && !soft)
+    if (r->has_witness)
         r->witness = idm_record_counter_target(r);
-    if (soft)
-        r->has_witness = 0;
     r->witness_slack = 0;
     r->pending = 0;
     enter_next(e);
@@ -271,6 +287,8 @@ int idm_do_record_legacy(struct idm_engine *e, struct idm_error *err)
     r->ever_plain = 1;
     if (r->state == IDM_S_tpm)
         distrust_other(e);
+    if (e->cell.plan == IDM_P_adopt_changed_pair || e->cell.plan == IDM_P_adopt_over_reset)
+        r->legacy_seen = 1;
     enter_next(e);
     if (e->cell.next == IDM_S_software || e->cell.next == IDM_S_migrating)
         raise_epoch(e, previous);
@@ -318,6 +336,7 @@ int idm_do_record_tpm_identity(struct idm_engine *e, struct idm_error *err)
 int idm_do_record_tombstone(struct idm_engine *e, struct idm_error *err)
 {
     bury_tpm_identity(&e->record);
+    forget_chip(e);
     enter_next(e);
     close_plan(&e->record);
     return idm_write_record(e, err);
@@ -384,7 +403,7 @@ static void renew_settings(struct idm_engine *e)
         r->parent_handle = s->parent_handle;
     r->owned = 0;
     r->weak_parent = 0;
-    r->reset_clears = s->reset == IDM_RESET_CLEAR;
+    r->reset_clears = e->ask ? e->ask->clears : s->reset == IDM_RESET_CLEAR;
     r->algorithm = (uint8_t)s->algorithm;
     r->key_storage = (uint8_t)s->key_storage;
     r->legacy_key = (uint8_t)s->legacy_key;
@@ -428,6 +447,12 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     r->staged = 0;
     note_serial(e);
     return idm_do_record_slots(e, err);
+}
+
+int idm_do_record_reset_how(struct idm_engine *e, struct idm_error *err)
+{
+    e->record.reset_clears = e->ask->clears;
+    return idm_write_record(e, err);
 }
 
 /* Without its chip a dead key could not be evicted: its Name stays dead until the chip is back. */
@@ -492,6 +517,7 @@ int idm_do_record_released(struct idm_engine *e, struct idm_error *err)
     uint8_t previous[IDM_SHA256_SIZE];
     memcpy(previous, active_cert(r), sizeof previous);
     bury_tpm_identity(r);
+    forget_chip(e);
     r->seal = IDM_SEAL_NONE;
     enter_next(e);
     close_plan(r);

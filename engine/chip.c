@@ -173,7 +173,7 @@ static void ask_counter(struct idm_engine *e)
         view->counter = IDM_COUNTER_LOST;
         return;
     }
-    view->chip = chip_of(rc);
+    view->chip = e->record.state == IDM_S_blank ? chip_of_virgin(rc) : chip_of(rc);
     if (rc)
         return;
     idm_record_counter_range(&e->record, &low, &high);
@@ -188,12 +188,12 @@ static void ask_handle(struct idm_engine *e)
     struct idm_tpm_layout layout = idm_layout(e);
     struct idm_tpm_object_info info = {0};
     int rc = e->be->tpm_object(e->be->self, layout.device_handle, IDM_ROLE_DEVICE, &info, NULL);
-    view->chip = chip_of(rc);
+    view->chip = e->record.state == IDM_S_blank ? chip_of_virgin(rc) : chip_of(rc);
     if (rc || info.what != IDM_OBJECT_OURS)
         return;
-    view->dead_at_handle = idm_record_is_dead_name(&e->record, info.name);
+    bool dead = idm_record_is_dead_name(&e->record, info.name);
     bool named = idm_same(info.name, e->record.device_name, IDM_NAME_SIZE);
-    view->unnamed_key = e->recorded && !named && !view->dead_at_handle && !e->record.has_witness &&
+    view->unnamed_key = e->recorded && !named && !dead && !e->record.has_witness &&
                         e->record.intent == IDM_INTENT_none;
 }
 
@@ -247,6 +247,8 @@ static bool request_asks_chip(enum idm_request_kind request)
 static bool chip_needed(const struct idm_engine *e)
 {
     const struct idm_record *r = &e->record;
+    if (r->intent == IDM_INTENT_reset_soft)
+        return false; /* by word of the operator: the chip is gone, or another one */
     if (!e->recorded || key_in_chip(e) || r->has_witness)
         return true;
     if (r->intent == IDM_INTENT_provision || r->intent == IDM_INTENT_to_tpm ||
@@ -254,6 +256,23 @@ static bool chip_needed(const struct idm_engine *e)
         return true;
     return r->pending || r->reset_pending || idm_record_has_tombstones(r, true) ||
            e->files[IDM_F_RESET_REQUESTED].rc == 0 || request_asks_chip(e->request);
+}
+
+static bool dead_at(struct idm_engine *e, uint32_t handle, enum idm_tpm_role role)
+{
+    struct idm_tpm_object_info info = {0};
+    return e->be->tpm_object(e->be->self, handle, role, &info, NULL) == 0 &&
+           idm_record_is_dead_name(&e->record, info.name);
+}
+
+/* Another chip, or a cleared one, is as good as any where nothing depends on the old one: the next
+ * key is made in it. A staged switch does depend on it. */
+static void judge_lost_counter(struct idm_engine *e)
+{
+    e->chip.verdict = verdict(e);
+    bool replaceable = !key_in_chip(e) && !e->record.staged && e->record.state != IDM_S_resetting;
+    bool new_chip = e->chip.verdict == IDM_CHIP_REPLACED || e->chip.verdict == IDM_CHIP_CLEARED;
+    e->chip.chip = replaceable && new_chip ? IDM_CHIP_USABLE : e->chip.verdict;
 }
 
 static void ask_recorded(struct idm_engine *e)
@@ -276,13 +295,10 @@ static void ask_recorded(struct idm_engine *e)
     if (view->chip == IDM_CHIP_USABLE)
         ask_counter(e);
     if (view->counter == IDM_COUNTER_LOST && view->proof != IDM_PROOF_GIVEN)
-        view->chip = verdict(e);
-    if (view->chip == IDM_CHIP_USABLE && key_in_chip(e) && idm_record_has_tombstones(r, true)) {
-        struct idm_tpm_object_info info = {0};
-        uint32_t handle = idm_layout(e).device_handle;
-        if (e->be->tpm_object(e->be->self, handle, IDM_ROLE_DEVICE, &info, NULL) == 0)
-            view->dead_at_handle = idm_record_is_dead_name(r, info.name);
-    }
+        judge_lost_counter(e);
+    if (view->chip == IDM_CHIP_USABLE && idm_record_has_tombstones(r, true))
+        view->dead_at_handle = dead_at(e, idm_layout(e).device_handle, IDM_ROLE_DEVICE) ||
+                               dead_at(e, idm_layout(e).parent_handle, IDM_ROLE_PARENT);
 }
 
 static void ask_reset_count(struct idm_engine *e)
@@ -326,4 +342,7 @@ void idm_ask_chip(struct idm_engine *e)
         ask_recorded(e);
     ask_replaced(e);
     ask_reset_count(e);
+    if (e->ask && e->ask->kind == IDM_REQ_RESET && e->ask->clears &&
+        e->chip.chip == IDM_CHIP_USABLE)
+        e->chip.clear_refused = e->be->tpm_may_clear(e->be->self, NULL) != 0;
 }

@@ -163,7 +163,7 @@ int idm_write_record(struct idm_engine *e, struct idm_error *err)
     if (rc)
         return rc;
     next.sequence++;
-    if (e->platform.now > next.written_at && e->platform.now >= e->platform.not_before)
+    if (idm_clock_is_plausible(e))
         next.written_at = e->platform.now;
     size_t size = idm_record_size();
     if (size > sizeof bytes)
@@ -269,9 +269,12 @@ const struct idm_bytes *idm_good_tpm_cert(const struct idm_engine *e)
     return NULL;
 }
 
+/* Without a record the pair in the config directory is all there is. */
 const struct idm_bytes *idm_good_software_key(const struct idm_engine *e)
 {
     const uint8_t *hash = e->record.software_spki;
+    if (!e->recorded && e->facts.config_pair_fits)
+        return &e->files[IDM_F_CONFIG_KEY].bytes;
     if (e->store_key.rc == 0 && idm_same(e->store_key.info.spki, hash, IDM_SHA256_SIZE))
         return &e->files[IDM_F_PERSIST_KEY].bytes;
     if (e->config_key.rc == 0 && idm_same(e->config_key.info.spki, hash, IDM_SHA256_SIZE))
@@ -282,6 +285,8 @@ const struct idm_bytes *idm_good_software_key(const struct idm_engine *e)
 const struct idm_bytes *idm_good_software_cert(const struct idm_engine *e)
 {
     const uint8_t *hash = e->record.software_cert;
+    if (!e->recorded && e->facts.config_pair_fits)
+        return &e->files[IDM_F_CONFIG_CERT].bytes;
     if (is_our_cert(&e->store_cert, hash))
         return &e->files[IDM_F_PERSIST_CERT].bytes;
     if (is_our_cert(&e->config_cert, hash))

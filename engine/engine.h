@@ -72,6 +72,7 @@ struct idm_ask {
     enum idm_request_kind kind;
     const struct idm_target *target; /* hooks; else NULL */
     bool without_tpm;                /* factory reset: the operator says that the chip is gone */
+    bool clears;                     /* factory reset: by TPM2_Clear */
     enum idm_reason named;           /* releases: the reason that the operator named */
 };
 enum idm_exit idm_engine_request(struct idm_engine *engine, const struct idm_ask *ask,

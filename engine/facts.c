@@ -54,20 +54,28 @@ static bool exists(const struct idm_engine *e, enum idm_file file)
     return e->files[file].rc != IDM_E_ABSENT;
 }
 
-/* A file that cannot be read now says nothing: not that it is damaged, not that it is gone. */
+static bool no_answer(int rc)
+{
+    return rc == IDM_E_UNREADABLE || rc == IDM_E_MEMORY || rc == IDM_E_CRYPTO;
+}
+
+/* A file that cannot be read, or looked into, now says nothing: not that it is damaged, not that it
+ * is gone. */
 static void unreadable_files(const struct idm_engine *e, struct idm_facts *f)
 {
-    static const enum idm_file config[] = {IDM_F_CONFIG_CERT, IDM_F_CONFIG_KEY};
-    static const enum idm_file persist[] = {IDM_F_PERSIST_KEY, IDM_F_PERSIST_CERT};
-    for (size_t i = 0; i < 2; i++) {
-        if (e->files[config[i]].rc == IDM_E_UNREADABLE)
+    const int config[] = {e->config_cert.rc, e->config_key.rc, e->tpm_cert_config.rc,
+                          e->tss2_config.rc};
+    const int persist[] = {e->store_cert.rc, e->store_key.rc, e->tpm_cert_persist.rc,
+                           e->tss2_persist.rc};
+    for (size_t i = 0; i < sizeof config / sizeof *config; i++) {
+        if (no_answer(config[i]))
             f->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;
-        if (e->files[persist[i]].rc == IDM_E_UNREADABLE)
+        if (no_answer(persist[i]))
             f->evidence = IDM_EVIDENCE_PERSIST_UNREADABLE;
     }
 }
 
-static void file_facts(struct idm_engine *e, struct idm_facts *f)
+void idm_file_facts(struct idm_engine *e, struct idm_facts *f)
 {
     const struct idm_record *r = &e->record;
     f->config_cert = cert_fact(e);
@@ -77,8 +85,10 @@ static void file_facts(struct idm_engine *e, struct idm_facts *f)
         idm_same(e->config_cert.info.spki, e->config_key.info.spki, IDM_SHA256_SIZE);
     f->store_key = copy_fact(e->store_key.rc, e->store_key.info.spki, r->software_spki);
     f->store_cert = copy_fact(e->store_cert.rc, e->store_cert.info.sha256, r->software_cert);
-    f->config_folder_gone =
-        e->recorded && e->be->place_state(e->be->self, IDM_CONFIG_OURS) == IDM_PLACE_MISSING;
+    enum idm_place_state folder = e->be->place_state(e->be->self, IDM_CONFIG_OURS);
+    if (folder == IDM_PLACE_UNREADABLE)
+        f->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;
+    f->config_folder_gone = e->recorded && folder == IDM_PLACE_MISSING;
     f->tpm_files =
         !e->recorded && (exists(e, IDM_F_CONFIG_TSS2) || exists(e, IDM_F_PERSIST_TSS2) ||
                          exists(e, IDM_F_CONFIG_TPM_CERT) || exists(e, IDM_F_PERSIST_TPM_CERT) ||
@@ -140,10 +150,17 @@ static enum idm_backup backup_fact(const struct idm_engine *e)
     return missing ? IDM_BACKUP_MISSING : IDM_BACKUP_COMPLETE;
 }
 
+static bool envelope_gone(const struct idm_engine *e, enum idm_file file)
+{
+    return e->files[file].rc == IDM_E_ABSENT || e->files[file].rc == IDM_E_CORRUPT;
+}
+
 static enum idm_seal seal_fact(const struct idm_engine *e)
 {
     const struct idm_record *r = &e->record;
     bool reset_since = e->chip.has_reset_count && e->chip.reset_count > r->seal_reset_count;
+    if (envelope_gone(e, IDM_F_PERSIST_SEALED) && envelope_gone(e, IDM_F_CONFIG_SEALED))
+        return IDM_SEAL_NONE;
     if (r->seal == IDM_SEAL_FRESH && reset_since)
         return IDM_SEAL_MATURE;
     return (enum idm_seal)r->seal;
@@ -159,6 +176,8 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->chip_ours = e->chip.ours;
     f->cert_of_chip = e->chip.cert_of_chip;
     f->unnamed_key = e->chip.unnamed_key;
+    f->witnessed = r->has_witness;
+    f->clear_refused = e->chip.clear_refused;
     f->chip_required = e->settings->use == IDM_USE_REQUIRED;
     f->reset_pending = r->reset_pending;
     f->chip_reset_since = e->chip.has_reset_count && e->chip.reset_count > r->reset_reset_count;
@@ -223,6 +242,14 @@ static void policy_facts(const struct idm_engine *e, struct idm_facts *f)
     f->reset_clears = e->record.reset_clears;
 }
 
+bool idm_clock_is_plausible(const struct idm_engine *e)
+{
+    int64_t floor = e->platform.not_before;
+    if (e->record.written_at > floor)
+        floor = e->record.written_at;
+    return e->platform.now >= floor && e->platform.now < e->platform.not_before + IDM_CLOCK_HORIZON;
+}
+
 void idm_read_facts(struct idm_engine *e)
 {
     struct idm_facts f = {0};
@@ -234,11 +261,8 @@ void idm_read_facts(struct idm_engine *e)
     f.held = e->ended_held;
     memcpy(f.tried, e->tried, sizeof f.tried);
     idm_load_files(e);
-    file_facts(e, &f);
-    int64_t floor = e->platform.not_before;
-    if (e->record.written_at > floor)
-        floor = e->record.written_at;
-    f.clock_good = e->platform.now >= floor;
+    idm_file_facts(e, &f);
+    f.clock_good = idm_clock_is_plausible(e);
     f.room = room_fact(e);
     /* Nothing is asked of a chip, and nothing derived, from evidence that cannot be believed. */
     bool believable =

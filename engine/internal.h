@@ -35,6 +35,7 @@ struct idm_seen_tss2 {
 struct idm_chip_view {
     bool asked;
     enum idm_chip chip;
+    enum idm_chip verdict; /* for people: CLEARED or REPLACED also where nothing depends on it */
     enum idm_proof proof;
     enum idm_counter_fact counter;
     enum idm_fact_tri ours;
@@ -43,6 +44,7 @@ struct idm_chip_view {
     bool cert_of_chip;
     bool handle_missing;    /* the key works from its file, but is not at its handle */
     bool replaced_knows_us; /* another chip, which has our counter index */
+    bool clear_refused;     /* asked only for a reset by TPM2_Clear */
     bool has_reset_count;
     uint32_t reset_count;
 };
@@ -82,10 +84,12 @@ struct idm_engine {
     struct idm_bytes fresh_tss2; /* a key that is not on disk, with key-storage = persistent */
 
     /* this process */
+    const struct idm_ask *ask;     /* the request, or NULL */
     enum idm_request_kind request; /* the request that this process will make: what must be asked */
     uint64_t reasons;
     uint64_t tried[2]; /* events whose plan failed and may */
     bool ended_held;
+    bool unrecorded_pair; /* in use without a record, for want of room */
     enum idm_event last_event;
     uint64_t ignored[2]; /* ignored events already traced */
 };
@@ -128,7 +132,13 @@ int idm_put(struct idm_engine *e, enum idm_file file, const struct idm_bytes *by
             struct idm_error *err) IDM_NODISCARD;
 
 /* ---- facts.c, chip.c, slots.c ---- */
+/* A clock far in the future is as wrong as one in the past: one such boot must not raise the floor of
+ * all later ones. Longer than any image is in use. */
+#define IDM_CLOCK_HORIZON (INT64_C(25) * 365 * 86400)
+bool idm_clock_is_plausible(const struct idm_engine *e);
 void idm_read_facts(struct idm_engine *e);
+/* The part of it that the files of the identities say. */
+void idm_file_facts(struct idm_engine *e, struct idm_facts *facts);
 void idm_ask_chip(struct idm_engine *e);
 /* Where the active or prepared TPM key signs: handle first, file second. False: no copy. */
 bool idm_tpm_signer(const struct idm_engine *e, bool by_file, struct idm_signer *ret);

@@ -97,7 +97,8 @@ static json_t *tpm_json(const struct idm_engine *e)
 {
     const struct idm_record *r = &e->record;
     bool asked = e->facts.chip != IDM_CHIP_UNASKED;
-    return json_pack("{s:s, s:o, s:o, s:o}", "status", idm_chip_name(e->facts.chip), "checked_at",
+    return json_pack("{s:s, s:o, s:o, s:o}", "status",
+                     idm_chip_name(e->chip.verdict ? e->chip.verdict : e->facts.chip), "checked_at",
                      asked ? time_or_null(e->platform.now) : json_null(), "manufacturer",
                      text_or_null(r->manufacturer), "firmware", text_or_null(r->firmware));
 }
@@ -108,9 +109,8 @@ static json_t *image_json(const struct idm_engine *e)
                                         [IDM_SLOT_LEGACY] = "no",
                                         [IDM_SLOT_AWARE] = "yes",
                                         [IDM_SLOT_EMPTY] = "no"};
-    struct idm_record copy = e->record;
     const struct idm_slot *other =
-        e->images.other[0] ? idm_record_slot(&copy, e->images.other) : NULL;
+        e->images.other[0] ? idm_record_slot(&e->record, e->images.other) : NULL;
     enum idm_slot_kind kind = idm_other_kind(e);
     char format[16] = "unknown";
     if (kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_EMPTY)
@@ -176,8 +176,11 @@ static json_t *document(struct idm_engine *e, const struct idm_outcome *o)
 static void write_run(struct idm_engine *e, enum idm_file file, const char *text, size_t size)
 {
     struct idm_error failure = {0};
-    if (e->be->file_write(e->be->self, file, text, size, &failure))
-        idm_trace(e, "not published: %s: %s", failure.what, failure.why);
+    if (e->be->file_write(e->be->self, file, text, size, &failure) == 0)
+        return;
+    idm_trace(e, "not published: %s: %s", failure.what, failure.why);
+    (void)e->be->file_remove(e->be->self, file,
+                             NULL); /* nothing is better than what was true before */
 }
 
 /* A reference, no secret: names the provider's URI and the public key it stands for. */
@@ -203,6 +206,15 @@ static void publish_key_reference(struct idm_engine *e)
     write_run(e, IDM_F_RUN_KEY, pem, (size_t)length);
 }
 
+/* The old key's word counts once the certificate that it names is in use, not before and not for
+ * another. */
+static bool succession_holds(const struct idm_engine *e, const struct idm_bytes *statement)
+{
+    char hex[2 * IDM_SHA256_SIZE + 1];
+    idm_hex(e->record.tpm_cert, IDM_SHA256_SIZE, hex);
+    return tpm_active(&e->record) && strstr((const char *)statement->data, hex);
+}
+
 static void publish_identity(struct idm_engine *e, const struct idm_outcome *o)
 {
     _cleanup_bytes_ struct idm_bytes pem = {0};
@@ -216,10 +228,12 @@ static void publish_identity(struct idm_engine *e, const struct idm_outcome *o)
     }
     write_run(e, IDM_F_RUN_CERT, (const char *)pem.data, pem.size);
     publish_key_reference(e);
-    if (be->file_read(be->self, IDM_F_STATEMENT, &statement, NULL) == 0)
+    bool valid = be->file_read(be->self, IDM_F_STATEMENT, &statement, NULL) == 0 &&
+                 succession_holds(e, &statement);
+    if (valid)
         write_run(e, IDM_F_RUN_STATEMENT, (const char *)statement.data, statement.size);
     else
-        (void)be->file_remove(be->self, IDM_F_RUN_STATEMENT, NULL); /* of a former identity */
+        (void)be->file_remove(be->self, IDM_F_RUN_STATEMENT, NULL);
 }
 
 void idm_publish(struct idm_engine *e, struct idm_outcome *o)

@@ -360,7 +360,7 @@ void idm_record_clear_tombstones(struct idm_record *record, bool names_too)
     memcpy(record->tombstones, kept, sizeof kept);
 }
 
-struct idm_slot *idm_record_slot(struct idm_record *record, const char *name)
+const struct idm_slot *idm_record_slot(const struct idm_record *record, const char *name)
 {
     for (size_t i = 0; i < IDM_SLOTS; i++)
         if (record->slots[i].known && strcmp(record->slots[i].name, name) == 0)
@@ -370,16 +370,17 @@ struct idm_slot *idm_record_slot(struct idm_record *record, const char *name)
 
 struct idm_slot *idm_record_slot_make(struct idm_record *record, const char *name, const char *keep)
 {
-    struct idm_slot *slot = idm_record_slot(record, name);
+    struct idm_slot *slot = NULL;
+    for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
+        if (record->slots[i].known && strcmp(record->slots[i].name, name) == 0)
+            return &record->slots[i];
     for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
         if (!record->slots[i].known)
             slot = &record->slots[i];
     for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
         if (!keep || strcmp(record->slots[i].name, keep) != 0)
             slot = &record->slots[i];
-    if (!slot->known || strcmp(slot->name, name) != 0) {
-        *slot = (struct idm_slot){.known = 1};
-        (void)snprintf(slot->name, sizeof slot->name, "%s", name);
-    }
+    *slot = (struct idm_slot){.known = 1};
+    (void)snprintf(slot->name, sizeof slot->name, "%s", name);
     return slot;
 }

@@ -175,7 +175,7 @@ void idm_record_bury_spki(struct idm_record *record, const uint8_t spki[IDM_SHA2
 void idm_record_clear_tombstones(struct idm_record *record, bool names_too);
 
 /* The entry for that slot, or NULL. "" is the slot of a device whose slots have no names. */
-struct idm_slot *idm_record_slot(struct idm_record *record, const char *name);
+const struct idm_slot *idm_record_slot(const struct idm_record *record, const char *name);
 /* The same, made when it is missing: in a free place, else in place of the entry that is not `keep`
  * (may be NULL), so that a renamed slot cannot fill the record. */
 struct idm_slot *idm_record_slot_make(struct idm_record *record, const char *name,

@@ -124,6 +124,10 @@ static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct i
     }
     struct idm_error failure = {0};
     int rc = run_plan(e, plan, &failure);
+    if (rc) { /* only what is on disk counts: a failed plan leaves edits that never got there */
+        struct idm_facts scratch = e->facts;
+        idm_load_record(e, &scratch);
+    }
     if (rc && plan->tolerates != IDM_R_none) {
         add_reason(e, plan->tolerates);
         e->tried[v->event / 64] |= UINT64_C(1) << (v->event % 64);
@@ -194,8 +198,18 @@ static void boot_loop(struct idm_engine *e, struct loop_end *end)
 
 /* ---- outcome ---- */
 
+/* A software pair that only waits for room to be recorded works as it always did. */
+static bool pair_waits_for_room(const struct idm_engine *e)
+{
+    static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
+    return !e->recorded && e->facts.room != IDM_ROOM_IS_OK &&
+           idm_event_raised(IDM_EV_no_record_pair, &e->facts, &boot);
+}
+
 static enum idm_mode identity_mode(const struct idm_engine *e)
 {
+    if (e->unrecorded_pair)
+        return IDM_MODE_SOFTWARE;
     switch ((enum idm_state)e->record.state) {
     case IDM_S_software:
     case IDM_S_migrating:
@@ -220,6 +234,8 @@ static enum idm_mode mode_now(const struct idm_engine *e, const struct loop_end 
         return IDM_MODE_UNKNOWN;
     if (mode == IDM_MODE_TPM && e->facts.proof != IDM_PROOF_GIVEN)
         return IDM_MODE_UNKNOWN;
+    if (mode != IDM_MODE_NONE && !e->unrecorded_pair && e->record.announced != e->record.epoch)
+        return IDM_MODE_UNKNOWN; /* durable before it is announced */
     if (mode == IDM_MODE_SOFTWARE && end->failed && !idm_good_software_key(e))
         return IDM_MODE_UNKNOWN;
     return mode;
@@ -251,11 +267,24 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_bootenv_unreadable);
     if (e->settings->invalid)
         reasons |= bit(IDM_R_settings_invalid);
-    if (f->counter == IDM_COUNTER_LOST && !e->ended_held)
+    bool other_chip = e->chip.verdict == IDM_CHIP_REPLACED || e->chip.verdict == IDM_CHIP_CLEARED;
+    if (f->counter == IDM_COUNTER_LOST && !e->ended_held && !other_chip)
         reasons |= bit(IDM_R_witness_lost);
     if (tpm_active && f->proof == IDM_PROOF_GIVEN && f->backup == IDM_BACKUP_MISSING)
         reasons |= bit(IDM_R_backup_degraded);
     return reasons;
+}
+
+/* A plan that failed ends the loop before `settle`: what it left is read again, and the marker is
+ * rewritten all the same. */
+static void finish(struct idm_engine *e, const struct loop_end *end)
+{
+    e->unrecorded_pair = pair_waits_for_room(e);
+    if (!end->failed)
+        return;
+    idm_read_facts(e);
+    if (e->facts.evidence == IDM_EVIDENCE_READABLE)
+        (void)idm_do_write_marker(e, NULL);
 }
 
 static void conclude(struct idm_engine *e, const struct loop_end *end, struct idm_outcome *ret)
@@ -283,7 +312,9 @@ enum idm_exit idm_engine_boot(struct idm_engine *e, struct idm_outcome *ret)
 {
     struct loop_end end;
     e->request = IDM_REQ_BOOT;
+    e->ask = NULL;
     boot_loop(e, &end);
+    finish(e, &end);
     conclude(e, &end, ret);
     idm_publish(e, ret);
     return ret->exit;
@@ -302,6 +333,7 @@ static struct idm_request fold_request(const struct idm_engine *e, const struct 
 {
     struct idm_request request = {.kind = ask->kind,
                                   .without_tpm = ask->without_tpm,
+                                  .clears = ask->clears,
                                   .named = ask->named,
                                   .held_for = before->reason};
     if (is_hook(ask->kind)) {
@@ -336,21 +368,28 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     struct idm_outcome asked = {.exit = IDM_EXIT_DONE, .request_event = IDM_EV_none};
     e->request = ask->kind;
     e->target = ask->target;
+    e->ask = ask;
     boot_loop(e, &end);
-    if (!end.failed) {
+    /* A reset is also the way out where boot fails. */
+    if (!end.failed || ask->kind == IDM_REQ_RESET) {
         idm_read_facts(e);
         struct idm_request request = fold_request(e, ask, &end);
         carry_out(e, &request, &asked);
         e->request = IDM_REQ_BOOT;
+        e->ask = NULL;
         boot_loop(e, &end);
     }
+    finish(e, &end);
     conclude(e, &end, ret);
     ret->request_event = asked.request_event;
     ret->refused = asked.refused;
     if (asked.error.code)
         ret->error = asked.error;
-    bool after_failed = end.failed && asked.exit == IDM_EXIT_DONE;
-    ret->exit = after_failed ? IDM_EXIT_FAILED : asked.exit;
+    bool carried_out = asked.exit == IDM_EXIT_DONE;
+    enum idm_exit after = ret->exit;
+    ret->exit = asked.exit;
+    if (carried_out && (end.failed || ask->kind == IDM_REQ_RESET))
+        ret->exit = after; /* a reset is done when an identity is in use again */
     /* Of the hooks only pre-install vetoes: nothing else may stop an updater in its middle. */
     if (is_hook(ask->kind) && ask->kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)
         ret->exit = IDM_EXIT_DONE;
@@ -369,7 +408,9 @@ int idm_engine_look(struct idm_engine *e, struct idm_error *err)
     idm_load_record(e, &facts);
     facts.state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none;
     idm_load_files(e);
+    idm_file_facts(e, &facts);
     e->facts = facts;
+    e->unrecorded_pair = !e->recorded && facts.config_pair_fits;
     char expected[16];
     int size = snprintf(expected, sizeof expected, "%s\n", idm_mode_name(identity_mode(e)));
     bool in_use = rc == 0 && mode.size == (size_t)size &&

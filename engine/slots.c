@@ -67,7 +67,9 @@ static void settle_other(const struct idm_engine *e, struct idm_record *r)
     const struct idm_images *i = &e->images;
     if (!i->other[0] || !i->other_has_fingerprint)
         return;
-    bool first_seen = !idm_record_slot(r, i->other);
+    /* What is there when the record begins is what the configuration speaks of; what appears later is
+     * not. */
+    bool first_seen = !idm_record_slot(r, i->other) && !e->recorded;
     struct idm_slot *other = idm_record_slot_make(r, i->other, i->own);
     bool same = other->has_fingerprint &&
                 idm_same(other->fingerprint, i->other_fingerprint, IDM_SHA256_SIZE);
@@ -125,7 +127,7 @@ static void settle_install(const struct idm_engine *e, struct idm_record *r)
         install->open = 0;
 }
 
-static enum idm_slot_kind other_kind(const struct idm_engine *e, struct idm_record *r)
+static enum idm_slot_kind other_kind(const struct idm_engine *e, const struct idm_record *r)
 {
     const struct idm_images *i = &e->images;
     const struct idm_slot *other = i->other[0] ? idm_record_slot(r, i->other) : NULL;
@@ -149,8 +151,16 @@ static bool maybe_legacy(enum idm_slot_kind kind)
     return kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_UNKNOWN;
 }
 
+/* Nobody says which slot this is: nothing can be learnt about either. */
+static bool slots_unknown(const struct idm_engine *e)
+{
+    return e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE && !e->images.own[0];
+}
+
 static void settle_slots(const struct idm_engine *e, struct idm_record *r)
 {
+    if (slots_unknown(e))
+        return;
     settle_own(e, r);
     settle_other(e, r);
     settle_install(e, r);
@@ -180,8 +190,7 @@ static bool slots_stale(const struct idm_engine *e)
 
 enum idm_slot_kind idm_other_kind(const struct idm_engine *e)
 {
-    struct idm_record copy = e->record;
-    return other_kind(e, &copy);
+    return slots_unknown(e) ? IDM_SLOT_UNKNOWN : other_kind(e, &e->record);
 }
 
 void idm_image_facts(struct idm_engine *e, struct idm_facts *f)

@@ -15,7 +15,7 @@ static bool bare(const struct idm_facts *f)
 
 static bool unrecorded(const struct idm_facts *f)
 {
-    return f->state == IDM_S_none && f->record == IDM_RECORD_ABSENT;
+    return f->state == IDM_S_none && f->record == IDM_RECORD_ABSENT && !f->reset_requested;
 }
 
 static bool pair_of_record(const struct idm_facts *f)
@@ -79,6 +79,12 @@ static bool chip_holds_nothing(const struct idm_facts *f)
     return f->chip_ours == IDM_FACT_NO;
 }
 
+/* A switch to the TPM is staged: its increment may have happened. */
+static bool switching(const struct idm_facts *f)
+{
+    return f->intent == IDM_INTENT_to_tpm && f->staged;
+}
+
 /* Nothing that another image needs may be given up. */
 static bool way_back_safe(const struct idm_facts *f)
 {
@@ -125,16 +131,35 @@ RAISED(record_copy_lost)
 
 /* ---- no record ---- */
 
+/* With an installer's request nothing that is found may be adopted, and nothing made before what is
+ * found is destroyed. */
+static bool unrecorded_reset(const struct idm_facts *f)
+{
+    bool lost = f->record == IDM_RECORD_ABSENT || f->record == IDM_RECORD_CORRUPT;
+    return f->state == IDM_S_none && lost && f->reset_requested;
+}
+
+static bool broken_or_none(const struct idm_facts *f)
+{
+    return !f->chip_required && (f->chip == IDM_CHIP_NONE || f->chip == IDM_CHIP_FAILED);
+}
+
 RAISED(no_record_reset)
 {
     REQUEST_UNUSED;
-    return unrecorded(f) && f->reset_requested && f->chip == IDM_CHIP_USABLE;
+    return unrecorded_reset(f) && f->chip == IDM_CHIP_USABLE;
 }
 
 RAISED(no_record_reset_soft)
 {
     REQUEST_UNUSED;
-    return unrecorded(f) && f->reset_requested && f->chip == IDM_CHIP_NONE;
+    return unrecorded_reset(f) && broken_or_none(f);
+}
+
+RAISED(no_record_reset_waiting)
+{
+    REQUEST_UNUSED;
+    return unrecorded_reset(f) && f->chip != IDM_CHIP_USABLE && !broken_or_none(f);
 }
 
 RAISED(no_record_tpm_waiting)
@@ -195,7 +220,6 @@ RAISED(no_record_ambiguous)
         return false;
     return !raised_no_record_tpm_waiting(f, r) && !raised_no_record_empty_no_tpm(f, r) &&
            !raised_no_record_empty_tpm_bad(f, r) && !raised_no_record_empty(f, r) &&
-           !raised_no_record_reset(f, r) && !raised_no_record_reset_soft(f, r) &&
            !raised_no_record_pair(f, r) && !raised_no_record_key_only(f, r) &&
            !raised_no_record_tpm_proven(f, r);
 }
@@ -206,6 +230,22 @@ RAISED(record_forged)
 {
     REQUEST_UNUSED;
     return f->record_forged;
+}
+
+/* A pair that somebody made since is not overwritten: it is looked at below, and so is a pair of
+ * which no copy is left. */
+RAISED(config_wiped)
+{
+    REQUEST_UNUSED;
+    bool restorable = plain_pair(f) || !holds_pair(f->state);
+    return f->config_folder_gone && !foreign_pair(f) && restorable;
+}
+
+RAISED(config_wiped_sealed)
+{
+    REQUEST_UNUSED;
+    return f->config_folder_gone && f->state == IDM_S_tpm_dual && !foreign_pair(f) &&
+           !plain_pair(f);
 }
 
 RAISED(dead_key_seen)
@@ -232,6 +272,12 @@ RAISED(slot_changed)
     return f->slot_stale && f->state != IDM_S_none;
 }
 
+RAISED(reset_request_taken)
+{
+    REQUEST_UNUSED;
+    return f->reset_requested && (f->state == IDM_S_blank || f->state == IDM_S_resetting);
+}
+
 RAISED(view_damaged_legacy)
 {
     REQUEST_UNUSED;
@@ -244,13 +290,13 @@ RAISED(view_damaged_legacy)
 RAISED(tpm_replaced)
 {
     REQUEST_UNUSED;
-    return f->state != IDM_S_none && f->chip == IDM_CHIP_REPLACED;
+    return f->state != IDM_S_none && !switching(f) && f->chip == IDM_CHIP_REPLACED;
 }
 
 RAISED(tpm_cleared)
 {
     REQUEST_UNUSED;
-    return f->state != IDM_S_none && f->chip == IDM_CHIP_CLEARED;
+    return f->state != IDM_S_none && !switching(f) && f->chip == IDM_CHIP_CLEARED;
 }
 
 RAISED(reset_blocked)
@@ -352,21 +398,23 @@ RAISED(provisioning_staged)
     return making_first_in_tpm(f) && f->staged && plain_pair(f);
 }
 
-static bool switching(const struct idm_facts *f)
+/* A migration names its key before the switch, so that it can be asked for a proof. */
+static bool switch_ready(const struct idm_facts *f)
 {
-    return f->intent == IDM_INTENT_to_tpm && f->staged;
+    bool proven = f->state != IDM_S_migrating || f->proof == IDM_PROOF_GIVEN;
+    return f->chip == IDM_CHIP_USABLE && proven;
 }
 
 RAISED(switch_unproven)
 {
     REQUEST_UNUSED;
-    return switching(f) && f->chip != IDM_CHIP_USABLE;
+    return switching(f) && !switch_ready(f);
 }
 
 RAISED(switch_staged)
 {
     REQUEST_UNUSED;
-    return switching(f) && f->chip == IDM_CHIP_USABLE;
+    return switching(f) && switch_ready(f);
 }
 
 static bool making(const struct idm_facts *f)
@@ -400,12 +448,6 @@ RAISED(legacy_pair_changed)
     return (holds_pair(f->state) || f->state == IDM_S_tpm) && foreign_pair(f);
 }
 
-RAISED(config_wiped)
-{
-    REQUEST_UNUSED;
-    return f->config_folder_gone;
-}
-
 RAISED(software_key_lost)
 {
     REQUEST_UNUSED;
@@ -436,6 +478,9 @@ RAISED(cert_deleted)
 RAISED(view_damaged)
 {
     REQUEST_UNUSED;
+    /* In tpm the pair of the record is there only when an unseal was cut before its record. */
+    if (f->state == IDM_S_tpm && f->legacy_may_boot && pair_of_record(f))
+        return false;
     if (f->state == IDM_S_tpm)
         return f->config_cert != IDM_FILE_TPM || f->config_key != IDM_FILE_ABSENT;
     return holds_pair(f->state) && !pair_of_record(f) && plain_pair(f);
@@ -478,7 +523,8 @@ RAISED(tpm_key_not_found)
 RAISED(witness_gone)
 {
     REQUEST_UNUSED;
-    return f->counter == IDM_COUNTER_LOST;
+    /* While the first identity is made, a lost counter is simply made and recorded again. */
+    return f->counter == IDM_COUNTER_LOST && !(f->state == IDM_S_blank && !f->staged);
 }
 
 RAISED(backup_missing)
@@ -493,8 +539,9 @@ RAISED(backup_missing)
 RAISED(legacy_needed)
 {
     REQUEST_UNUSED;
-    return tpm_active(f) && f->legacy_may_boot && !plain_pair(f) && f->seal != IDM_SEAL_NONE &&
-           f->proof == IDM_PROOF_GIVEN;
+    /* In tpm a plain pair is what an interrupted unseal left: the record does not know it yet. */
+    bool needed = f->state == IDM_S_tpm || (f->state == IDM_S_tpm_dual && !plain_pair(f));
+    return needed && f->legacy_may_boot && f->seal != IDM_SEAL_NONE && f->proof == IDM_PROOF_GIVEN;
 }
 
 RAISED(legacy_pair_lost)
@@ -522,15 +569,20 @@ RAISED(legacy_gone)
 RAISED(seal_matured)
 {
     REQUEST_UNUSED;
-    return f->state == IDM_S_tpm_dual && way_back_safe(f) && !f->legacy_unwanted &&
-           f->seal_allowed && f->seal == IDM_SEAL_MATURE && f->proof == IDM_PROOF_GIVEN;
+    bool due = f->state == IDM_S_tpm_dual && !f->legacy_unwanted && f->seal_allowed &&
+               f->seal == IDM_SEAL_MATURE;
+    /* What an unseal that was cut left, and nobody waits for any more. */
+    bool leftover = f->state == IDM_S_tpm && f->seal != IDM_SEAL_NONE &&
+                    (f->store_key == IDM_COPY_GOOD || f->store_cert == IDM_COPY_GOOD);
+    return (due || leftover) && way_back_safe(f) && f->proof == IDM_PROOF_GIVEN;
 }
 
 /* ---- what is due ---- */
 
 static bool reset_left(const struct idm_facts *f)
 {
-    return f->state != IDM_S_none && f->reset_requested && f->trial != IDM_FACT_YES;
+    return f->state != IDM_S_none && f->state != IDM_S_blank && f->state != IDM_S_resetting &&
+           f->reset_requested && f->trial != IDM_FACT_YES;
 }
 
 RAISED(reset_wanted)
@@ -589,21 +641,28 @@ RAISED(settled)
 
 /* ---- requests ---- */
 
-static bool installing_legacy(const struct idm_request *r)
+static bool installing(const struct idm_request *r, bool legacy)
 {
-    return r->kind == IDM_REQ_PRE_INSTALL && r->target_legacy;
+    return r->kind == IDM_REQ_PRE_INSTALL && r->target_legacy == legacy;
+}
+
+/* A repeated pre-install is not late where its work is still to be done. */
+static bool late(const struct idm_facts *f, const struct idm_request *r)
+{
+    return r->late && !(installing(r, true) && f->state == IDM_S_tpm);
 }
 
 RAISED(hook_late)
 {
-    (void)f;
-    return r->late;
+    return late(f, r);
 }
 
 RAISED(pre_install_impossible)
 {
-    if (!installing_legacy(r) || f->state == IDM_S_none || f->state == IDM_S_blank)
+    if (!installing(r, true) || f->state == IDM_S_blank)
         return false;
+    if (f->state == IDM_S_none) /* a record that cannot be read may speak of a sealed key */
+        return f->record != IDM_RECORD_ABSENT && !f->config_pair_fits;
     if (f->state == IDM_S_resetting)
         return true;
     if (f->legacy_unwanted && tpm_active(f))
@@ -614,32 +673,30 @@ RAISED(pre_install_impossible)
 
 RAISED(pre_install_legacy)
 {
-    (void)f;
-    return installing_legacy(r);
+    return installing(r, true) && !late(f, r);
 }
 
 RAISED(pre_install_aware)
 {
-    (void)f;
-    return r->kind == IDM_REQ_PRE_INSTALL && !r->target_legacy;
+    return installing(r, false) && !late(f, r);
 }
 
 RAISED(post_install)
 {
     (void)f;
-    return r->kind == IDM_REQ_POST_INSTALL;
+    return !r->late && r->kind == IDM_REQ_POST_INSTALL;
 }
 
 RAISED(install_failed)
 {
     (void)f;
-    return r->kind == IDM_REQ_INSTALL_FAILED;
+    return !r->late && r->kind == IDM_REQ_INSTALL_FAILED;
 }
 
 RAISED(committed)
 {
     (void)f;
-    return r->kind == IDM_REQ_COMMITTED;
+    return !r->late && r->kind == IDM_REQ_COMMITTED;
 }
 
 RAISED(rollback_announced)
@@ -652,19 +709,30 @@ RAISED(rollback_announced)
  */
 static bool reset_without_chip(const struct idm_facts *f, const struct idm_request *r)
 {
-    bool no_key_in_chip = f->state == IDM_S_none || f->state == IDM_S_blank ||
-                          f->state == IDM_S_software || f->state == IDM_S_migrating;
-    return r->without_tpm || (f->chip == IDM_CHIP_NONE && no_key_in_chip);
+    bool none = f->chip == IDM_CHIP_NONE;
+    bool dead = f->chip == IDM_CHIP_ABSENT || f->chip == IDM_CHIP_FAILED;
+    bool no_key = !tpm_active(f) && f->state != IDM_S_resetting;
+    bool never_had_one = f->state == IDM_S_software && !f->witnessed;
+    return r->without_tpm || (none && no_key) || (dead && never_had_one);
 }
 
 RAISED(reset_refused)
 {
-    if (r->kind != IDM_REQ_RESET)
+    if (r->kind != IDM_REQ_RESET || f->state == IDM_S_resetting)
         return false;
     if (f->trial == IDM_FACT_YES || !f->clock_good || f->room != IDM_ROOM_IS_OK ||
         f->evidence != IDM_EVIDENCE_READABLE || f->record == IDM_RECORD_NEWER)
         return true;
-    return !reset_without_chip(f, r) && f->chip != IDM_CHIP_USABLE;
+    if (reset_without_chip(f, r))
+        return false;
+    bool chip = f->chip == IDM_CHIP_USABLE || f->chip == IDM_CHIP_CLEARED;
+    return !chip || f->clear_refused;
+}
+
+RAISED(reset_changed)
+{
+    return r->kind == IDM_REQ_RESET && f->state == IDM_S_resetting && !r->without_tpm &&
+           f->reset_clears != r->clears;
 }
 
 RAISED(reset_requested_chip_gone)
@@ -753,7 +821,8 @@ RAISED(release_refused)
     if (r->kind == IDM_REQ_RELEASE_EPOCH)
         return !epoch_acceptable(f, r);
     if (r->kind == IDM_REQ_RELEASE_NEW)
-        return !unrecorded(f) || f->chip != IDM_CHIP_USABLE || r->held_for != IDM_R_record_corrupt;
+        return f->state != IDM_S_none || f->chip != IDM_CHIP_USABLE ||
+               r->held_for != IDM_R_record_corrupt;
     return false;
 }
 
@@ -787,7 +856,7 @@ static const raised_fn raised[IDM_EVENT_COUNT] = {
 
 enum idm_event idm_first_request_event(void)
 {
-    return IDM_EV_hook_late;
+    return IDM_EV_pre_install_impossible;
 }
 
 bool idm_event_raised(enum idm_event event, const struct idm_facts *facts,
@@ -859,7 +928,7 @@ enum idm_reason idm_reason_resolve(enum idm_reason reason, const struct idm_fact
 {
     static const enum idm_reason by_chip[IDM_CHIP_COUNT] = {
         [IDM_CHIP_UNASKED] = IDM_R_tpm_absent,  [IDM_CHIP_NONE] = IDM_R_tpm_absent,
-        [IDM_CHIP_USABLE] = IDM_R_tpm_busy,     [IDM_CHIP_BUSY] = IDM_R_tpm_busy,
+        [IDM_CHIP_USABLE] = IDM_R_tpm_key_lost, [IDM_CHIP_BUSY] = IDM_R_tpm_busy,
         [IDM_CHIP_LOCKED] = IDM_R_tpm_locked,   [IDM_CHIP_ABSENT] = IDM_R_tpm_absent,
         [IDM_CHIP_FAILED] = IDM_R_tpm_failed,   [IDM_CHIP_OWNED] = IDM_R_tpm_owned,
         [IDM_CHIP_CLEARED] = IDM_R_tpm_cleared, [IDM_CHIP_REPLACED] = IDM_R_tpm_replaced,

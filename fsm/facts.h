@@ -151,8 +151,10 @@ struct idm_facts {
     bool seal_allowed;      /* legacy-key, and the hooks-proven gate of auto */
     bool legacy_unwanted;   /* legacy-key = none */
     bool keeps_one;         /* controller-keeps = one */
-    bool reset_clears;      /* reset = clear */
-    bool reset_requested;   /* an installer left reset-requested */
+    bool reset_clears;      /* reset = clear, as recorded with the open reset */
+    bool clear_refused; /* the reset that is asked for needs TPM2_Clear, and the chip refuses it */
+    bool witnessed;     /* the record has a witness */
+    bool reset_requested; /* an installer left reset-requested */
 
     bool clock_good;
     enum idm_room_fact room;

@@ -39,7 +39,7 @@
     X(tpm_cleared, "tpm-cleared", "the TPM was cleared: its keys are gone for ever",               \
       "idmode factory-reset makes a new identity")                                                 \
     X(tpm_replaced, "tpm-replaced", "this is another TPM than the one that holds the identity",    \
-      "put the old board or chip back, or idmode factory-reset")                                   \
+      "put the old board or chip back, or idmode factory-reset --yes --without-tpm REASON")        \
     X(tpm_key_lost, "tpm-key-lost", "no copy of the device key works in this TPM",                 \
       "idmode doctor shows the copies; idmode factory-reset makes a new identity")                 \
     X(tpm_malfunction, "tpm-malfunction", "the TPM was broken when the device was set up",         \
@@ -106,76 +106,78 @@ enum idm_reason {
 
 /* One action each: imperative, idempotent, one durable step or none. engine/action_*.c carries them
  * out; `record_…` writes the record on both file systems. */
-#define IDM_ACTIONS(X)                                                                               \
-    X(rewrite_record_copy)                                                                           \
-    X(record_begin) /* state := next, intent of the plan */                                          \
-    X(record_witness)                                                                                \
-    X(record_staged)                                                                                 \
-    X(record_next)    /* state := next, epoch + 1, no open plan */                                   \
-    X(record_state)   /* state := next, same epoch, no open plan */                                  \
-    X(record_dropped) /* no open plan, nothing else */                                               \
-    X(record_adopted) /* state := next; the pair in the config directory is the software identity  \
-                       */ \
-    X(record_legacy)       /* the pair in the store is the legacy pair now */                        \
-    X(record_tpm_identity) /* what stands at the handles is the TPM identity */                      \
-    X(record_tombstone)    /* state := next; the TPM key is dead from now on */                      \
-    X(record_reset)        /* state := next; everything recorded is dead from now on */              \
-    X(record_cleared)      /* our own TPM2_Clear is done */                                          \
-    X(record_buried)                                                                                 \
-    X(record_pending)                                                                                \
-    X(record_pending_off)                                                                            \
-    X(record_slots)                                                                                  \
-    X(record_install)                                                                                \
-    X(record_statement)                                                                              \
-    X(record_install_failed)                                                                         \
-    X(record_committed)                                                                              \
-    X(record_sealed)                                                                                 \
-    X(record_announced)                                                                              \
-    X(record_released)    /* state := next; the TPM key is dead, the legacy pair active */           \
-    X(record_rebaselined) /* the counter counts as it stands */                                      \
-    X(record_reset_final)                                                                            \
-    X(make_counter)                                                                                  \
-    X(make_parent)                                                                                   \
-    X(make_tss2_files)                                                                               \
-    X(make_handle)                                                                                   \
-    X(make_tpm_cert)                                                                                 \
-    X(make_legacy_key)                                                                               \
-    X(make_legacy_cert)                                                                              \
-    X(renew_legacy_pair)                                                                             \
-    X(renew_legacy_cert)                                                                             \
-    X(make_sealed_legacy)                                                                            \
-    X(sign_statement)                                                                                \
-    X(increment_counter)                                                                             \
-    X(increment_for_reset)                                                                           \
-    X(adopt_pair_key)                                                                                \
-    X(adopt_pair_cert)                                                                               \
-    X(put_former_aside)                                                                              \
-    X(restore_store_key)                                                                             \
-    X(restore_store_cert)                                                                            \
-    X(restore_config_key)                                                                            \
-    X(restore_config_cert)                                                                           \
-    X(check_config_pair)                                                                             \
-    X(put_tpm_cert_in_config)                                                                        \
-    X(restore_tpm_copies)                                                                            \
-    X(restore_config_folder)                                                                         \
-    X(seal_legacy_pair)                                                                              \
-    X(compare_sealed_pair)                                                                           \
-    X(unseal_store_key)                                                                              \
-    X(unseal_store_cert)                                                                             \
-    X(remove_config_key)                                                                             \
-    X(remove_store_key)                                                                              \
-    X(remove_store_cert)                                                                             \
-    X(remove_sealed)                                                                                 \
-    X(bury_config_cert)                                                                              \
-    X(bury_config_key)                                                                               \
-    X(bury_store_key)                                                                                \
-    X(bury_store_cert)                                                                               \
-    X(bury_tss2_files)                                                                               \
-    X(bury_tpm_certs)                                                                                \
-    X(remove_reset_request)                                                                          \
-    X(evict_dead)                                                                                    \
-    X(clear_chip)                                                                                    \
+/* clang-format off */
+#define IDM_ACTIONS(X) \
+    X(rewrite_record_copy) \
+    X(record_begin) /* state := next, intent of the plan */ \
+    X(record_witness) \
+    X(record_staged) \
+    X(record_next) /* state := next, epoch + 1, no open plan */ \
+    X(record_state) /* state := next, same epoch, no open plan */ \
+    X(record_dropped) /* no open plan, nothing else */ \
+    X(record_adopted) /* state := next; the pair in the config directory is the software identity */ \
+    X(record_legacy) /* the pair in the store is the legacy pair now */ \
+    X(record_tpm_identity) /* what stands at the handles is the TPM identity */ \
+    X(record_tombstone) /* state := next; the TPM key is dead from now on */ \
+    X(record_reset) /* state := next; everything recorded is dead from now on */ \
+    X(record_reset_how) /* the open reset's way changes */ \
+    X(record_cleared) /* our own TPM2_Clear is done */ \
+    X(record_buried) \
+    X(record_pending) \
+    X(record_pending_off) \
+    X(record_slots) \
+    X(record_install) \
+    X(record_statement) \
+    X(record_install_failed) \
+    X(record_committed) \
+    X(record_sealed) \
+    X(record_announced) \
+    X(record_released) /* state := next; the TPM key is dead, the legacy pair active */ \
+    X(record_rebaselined) /* the counter counts as it stands */ \
+    X(record_reset_final) \
+    X(make_counter) \
+    X(make_parent) \
+    X(make_tss2_files) \
+    X(make_handle) \
+    X(make_tpm_cert) \
+    X(make_legacy_key) \
+    X(make_legacy_cert) \
+    X(renew_legacy_pair) \
+    X(renew_legacy_cert) \
+    X(make_sealed_legacy) \
+    X(sign_statement) \
+    X(increment_counter) \
+    X(increment_for_reset) \
+    X(adopt_pair_key) \
+    X(adopt_pair_cert) \
+    X(put_former_aside) \
+    X(restore_store_key) \
+    X(restore_store_cert) \
+    X(restore_config_key) \
+    X(restore_config_cert) \
+    X(check_config_pair) \
+    X(put_tpm_cert_in_config) \
+    X(restore_tpm_copies) \
+    X(restore_config_folder) \
+    X(seal_legacy_pair) \
+    X(compare_sealed_pair) \
+    X(unseal_store_key) \
+    X(unseal_store_cert) \
+    X(remove_config_key) \
+    X(remove_store_key) \
+    X(remove_store_cert) \
+    X(remove_sealed) \
+    X(bury_config_cert) \
+    X(bury_config_key) \
+    X(bury_store_key) \
+    X(bury_store_cert) \
+    X(bury_tss2_files) \
+    X(bury_tpm_certs) \
+    X(remove_reset_request) \
+    X(evict_dead) \
+    X(clear_chip) \
     X(write_marker)
+/* clang-format on */
 
 enum idm_action {
     IDM_A_none,
@@ -266,6 +268,7 @@ struct idm_request {
     bool target_legacy;       /* PRE_INSTALL: the image is legacy, or nobody said what it is */
     bool late;                /* a hook whose installation is not the open one */
     bool without_tpm;         /* RESET: the operator says that the chip is gone */
+    bool clears;              /* RESET: by TPM2_Clear */
     enum idm_reason held_for; /* RELEASE: what the boot loop before was held for; none: not held */
     enum idm_reason named;    /* RELEASE: the reason that the operator named */
 };

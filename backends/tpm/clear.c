@@ -19,7 +19,7 @@ static int prove_clear(struct idm_tpm *tpm, struct idm_error *err)
     return 0;
 }
 
-int idm_tpm_clear(struct idm_tpm *tpm, struct idm_error *err)
+int idm_tpm_may_clear(struct idm_tpm *tpm, struct idm_error *err)
 {
     uint32_t permanent = 0;
     int result = idm_tpm_ready(tpm, what, err);
@@ -34,6 +34,14 @@ int idm_tpm_clear(struct idm_tpm *tpm, struct idm_error *err)
                                                                : "lockout authorisation is set");
         return idm_advise(err, "use reset = rekey"), IDM_E_TPM_OWNED;
     }
+    return 0;
+}
+
+int idm_tpm_clear(struct idm_tpm *tpm, struct idm_error *err)
+{
+    int result = idm_tpm_may_clear(tpm, err);
+    if (result < 0)
+        return result;
     TSS2_RC rc;
     IDM_TPM_COMMAND(
         tpm, rc,

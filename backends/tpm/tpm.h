@@ -80,6 +80,7 @@ int idm_tpm_unseal(struct idm_tpm *tpm, uint32_t parent_handle, const struct idm
  * lock it. TPM_OTHER when the chip says success and still holds an owner's object or our counter.
  */
 int idm_tpm_clear(struct idm_tpm *tpm, struct idm_error *err);
+int idm_tpm_may_clear(struct idm_tpm *tpm, struct idm_error *err);
 
 /* Signs with the TPM key that `signer` names. HANDLE: one command; TPM_EMPTY when nothing is there.
  * FILE: three (Load, Sign, FlushContext); CORRUPT; TPM_UNFIT when it does not load under what is at
