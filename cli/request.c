@@ -45,9 +45,10 @@ int idm_run_request(const struct idm_options *options, const struct idm_ask *ask
     int rc = idm_session_open(&s, options, goes_on);
     if (rc)
         return rc;
-    if (options->reset)
-        s.settings.reset = strcmp(options->reset, "clear") == 0 ? IDM_RESET_CLEAR : IDM_RESET_REKEY;
-    rc = (int)idm_engine_request(s.engine, ask, &outcome);
+    struct idm_ask complete = *ask;
+    complete.clears = options->reset ? strcmp(options->reset, "clear") == 0
+                                     : s.settings.reset == IDM_RESET_CLEAR;
+    rc = (int)idm_engine_request(s.engine, &complete, &outcome);
     idm_say_result(&s, &outcome);
     return rc;
 }

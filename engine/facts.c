@@ -265,8 +265,7 @@ void idm_read_facts(struct idm_engine *e)
     f.clock_good = idm_clock_is_plausible(e);
     f.room = room_fact(e);
     /* Nothing is asked of a chip, and nothing derived, from evidence that cannot be believed. */
-    bool believable =
-        f.evidence == IDM_EVIDENCE_READABLE && (e->recorded || f.record == IDM_RECORD_ABSENT);
+    bool believable = f.evidence == IDM_EVIDENCE_READABLE && f.record != IDM_RECORD_NEWER;
     if (believable) {
         idm_read_images(e);
         chip_facts(e, &f);

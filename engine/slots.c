@@ -61,11 +61,20 @@ static void settle_own(const struct idm_engine *e, struct idm_record *r)
     (void)snprintf(own->version, sizeof own->version, "%s", e->platform.image_version);
 }
 
+/* An updater that announced itself in this boot is writing: the open installation speaks for the slot
+ * until it is finished, or until a later boot finds it unfinished. */
+static bool being_written(const struct idm_engine *e, const struct idm_record *r)
+{
+    const struct idm_install *install = &r->install;
+    return install->open && !install->written && strcmp(install->slot, e->images.other) == 0 &&
+           idm_same(install->boot, e->images.boot, IDM_SHA256_SIZE);
+}
+
 /* Content that nobody described is unknown, whatever was said about the content before it. */
 static void settle_other(const struct idm_engine *e, struct idm_record *r)
 {
     const struct idm_images *i = &e->images;
-    if (!i->other[0] || !i->other_has_fingerprint)
+    if (!i->other[0] || !i->other_has_fingerprint || being_written(e, r))
         return;
     /* What is there when the record begins is what the configuration speaks of; what appears later is
      * not. */
