@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* raised_request.c - what hooks and operators ask for. */
+#include "fsm/predicates.h"
+
+/* ---- requests ---- */
+
+static bool installing(const struct idm_request *r, bool legacy)
+{
+    return r->kind == IDM_REQ_PRE_INSTALL && r->target_legacy == legacy;
+}
+
+/* A repeated pre-install is not late where its work is still to be done. */
+static bool late(const struct idm_facts *f, const struct idm_request *r)
+{
+    return r->late && !(installing(r, true) && f->state == IDM_S_tpm);
+}
+
+RAISED(hook_late)
+{
+    return late(f, r);
+}
+
+RAISED(pre_install_impossible)
+{
+    if (!installing(r, true) || f->state == IDM_S_blank)
+        return false;
+    if (f->state == IDM_S_none) /* a record that cannot be read may speak of a sealed key */
+        return f->record != IDM_RECORD_ABSENT && !f->config_pair_fits;
+    if (f->state == IDM_S_resetting)
+        return true;
+    if (f->legacy_unwanted && tpm_active(f))
+        return true;
+    bool sealed = f->seal != IDM_SEAL_NONE && f->proof == IDM_PROOF_GIVEN;
+    return !plain_pair(f) && !sealed;
+}
+
+RAISED(pre_install_legacy)
+{
+    return installing(r, true) && !late(f, r);
+}
+
+RAISED(pre_install_aware)
+{
+    return installing(r, false) && !late(f, r);
+}
+
+RAISED(post_install)
+{
+    (void)f;
+    return !r->late && r->kind == IDM_REQ_POST_INSTALL;
+}
+
+RAISED(install_failed)
+{
+    (void)f;
+    return !r->late && r->kind == IDM_REQ_INSTALL_FAILED;
+}
+
+RAISED(committed)
+{
+    (void)f;
+    return !r->late && r->kind == IDM_REQ_COMMITTED;
+}
+
+RAISED(rollback_announced)
+{
+    (void)f;
+    return r->kind == IDM_REQ_ROLLBACK;
+}
+
+/* Without the chip only where none holds a key, or where an operator says that it is gone for ever.
+ */
+static bool reset_without_chip(const struct idm_facts *f, const struct idm_request *r)
+{
+    bool none = f->chip == IDM_CHIP_NONE;
+    bool dead = f->chip == IDM_CHIP_ABSENT || f->chip == IDM_CHIP_FAILED;
+    bool no_key = !tpm_active(f) && f->state != IDM_S_resetting;
+    bool never_had_one = f->state == IDM_S_software && !f->witnessed;
+    return r->without_tpm || (none && no_key) || (dead && never_had_one);
+}
+
+RAISED(reset_refused)
+{
+    if (r->kind != IDM_REQ_RESET || f->state == IDM_S_resetting)
+        return false;
+    if (f->trial == IDM_FACT_YES || !f->clock_good || f->room != IDM_ROOM_IS_OK ||
+        f->evidence != IDM_EVIDENCE_READABLE || f->record == IDM_RECORD_NEWER)
+        return true;
+    if (reset_without_chip(f, r))
+        return false;
+    bool chip = f->chip == IDM_CHIP_USABLE || f->chip == IDM_CHIP_CLEARED;
+    return !chip || f->clear_refused;
+}
+
+RAISED(reset_changed)
+{
+    return r->kind == IDM_REQ_RESET && f->state == IDM_S_resetting && !r->without_tpm &&
+           f->reset_clears != r->clears;
+}
+
+RAISED(reset_requested_chip_gone)
+{
+    return r->kind == IDM_REQ_RESET && reset_without_chip(f, r);
+}
+
+RAISED(reset_requested)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RESET;
+}
+
+RAISED(prepare_refused)
+{
+    return r->kind == IDM_REQ_PREPARE &&
+           (f->held || f->chip != IDM_CHIP_USABLE || !f->clock_good || f->room != IDM_ROOM_IS_OK ||
+            f->intent != IDM_INTENT_none);
+}
+
+RAISED(prepare_requested)
+{
+    (void)f;
+    return r->kind == IDM_REQ_PREPARE;
+}
+
+RAISED(commit_refused)
+{
+    return r->kind == IDM_REQ_COMMIT &&
+           (f->held || f->trial != IDM_FACT_NO || f->proof != IDM_PROOF_GIVEN ||
+            (f->legacy_may_boot && f->keeps_one));
+}
+
+RAISED(commit_accepted)
+{
+    (void)f;
+    return r->kind == IDM_REQ_COMMIT;
+}
+
+RAISED(abort_requested)
+{
+    (void)f;
+    return r->kind == IDM_REQ_ABORT;
+}
+
+static bool releasing(const struct idm_request *r)
+{
+    return r->kind == IDM_REQ_RELEASE_RETRY || r->kind == IDM_REQ_RELEASE_LEGACY ||
+           r->kind == IDM_REQ_RELEASE_EPOCH || r->kind == IDM_REQ_RELEASE_NEW;
+}
+
+/* Held because the chip is gone, in whatever way: not because of whose disk this is. */
+static bool held_for_chip(const struct idm_request *r)
+{
+    return r->held_for == IDM_R_tpm_absent || r->held_for == IDM_R_tpm_failed ||
+           r->held_for == IDM_R_tpm_cleared || r->held_for == IDM_R_tpm_replaced ||
+           r->held_for == IDM_R_tpm_key_lost || r->held_for == IDM_R_tpm_owned;
+}
+
+/* A lost counter can be made anew, an unexpected one accepted, as long as the key in use is the
+ * record's: the software key is, the TPM key must have signed. */
+static bool epoch_acceptable(const struct idm_facts *f, const struct idm_request *r)
+{
+    bool key = tpm_active(f) ? f->proof == IDM_PROOF_GIVEN : f->state != IDM_S_resetting;
+    bool counter = f->counter == IDM_COUNTER_ILLEGAL || f->counter == IDM_COUNTER_LOST;
+    return f->state != IDM_S_none && key && counter && f->chip == IDM_CHIP_USABLE &&
+           (r->held_for == IDM_R_rolled_back || r->held_for == IDM_R_witness_lost);
+}
+
+RAISED(release_misnamed)
+{
+    (void)f;
+    return releasing(r) && (r->held_for == IDM_R_none || r->named != r->held_for);
+}
+
+RAISED(release_retry)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_RETRY;
+}
+
+RAISED(release_refused)
+{
+    if (r->kind == IDM_REQ_RELEASE_LEGACY)
+        return f->state != IDM_S_tpm_dual || !pair_of_record(f) || !held_for_chip(r);
+    if (r->kind == IDM_REQ_RELEASE_EPOCH)
+        return !epoch_acceptable(f, r);
+    if (r->kind == IDM_REQ_RELEASE_NEW)
+        return f->state != IDM_S_none || f->chip != IDM_CHIP_USABLE ||
+               r->held_for != IDM_R_record_corrupt;
+    return false;
+}
+
+RAISED(release_to_legacy)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_LEGACY;
+}
+
+RAISED(release_epoch_accepted)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_EPOCH;
+}
+
+RAISED(release_new_identity)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_NEW;
+}
