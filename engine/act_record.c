@@ -166,7 +166,8 @@ int idm_do_record_staged(struct idm_engine *e, struct idm_error *err)
     if (soft) { /* what a TPM that failed meanwhile may hold of it is dead */
         bury_tpm_identity(r);
         r->has_witness = 0;
-        r->malfunction = e->facts.chip == IDM_CHIP_FAILED;
+        if (e->facts.chip == IDM_CHIP_FAILED) /* else what record_begin noted stands */
+            r->malfunction = 1;
     }
     int rc = soft ? 0 : note_chip(e, err);
     if (rc)

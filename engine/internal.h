@@ -3,7 +3,8 @@
  *
  *   facts.c     evidence → struct idm_facts          chip.c   the part of it that asks the TPM
  *   slots.c     images, installations, trials        copies.c record and files, read and written
- *   act_*.c     actions                              run.c    the loop
+ *   act_*.c     actions                              run.c    the loop, requests
+ *   outcome.c   mode, reasons, exit code             use.c    signatures, certificates
  *   publish.c   /run                                 history.c
  */
 #ifndef IDM_ENGINE_INTERNAL_H
@@ -166,6 +167,18 @@ int idm_issue(struct idm_engine *e, const struct idm_signer *signer,
 /* Looks into what an action just wrote to the store, so that later actions of the plan see it. The
  * certificate may be missing, the key may not. */
 int idm_reload_store(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+
+/* ---- outcome.c ---- */
+struct idm_loop_end {
+    bool held;
+    bool failed;
+    enum idm_reason reason; /* held for it */
+    struct idm_error error;
+};
+/* After a loop that failed: reads what it left, and rewrites the marker all the same. */
+void idm_finish(struct idm_engine *e, const struct idm_loop_end *end);
+void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct idm_outcome *ret);
+enum idm_mode idm_identity_mode(const struct idm_engine *e);
 
 /* ---- publish.c, history.c ---- */
 void idm_publish(struct idm_engine *e, struct idm_outcome *outcome);

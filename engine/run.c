@@ -145,16 +145,10 @@ static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct i
 
 /* ---- the boot loop ---- */
 
-struct loop_end {
-    bool held;
-    bool failed;
-    enum idm_reason reason;
-    struct idm_error error;
-};
-
 /* A table that reaches a cell that cannot be reached, or does not come to an end, is a bug: it is
  * said, nothing more is done, and the device keeps what it has. */
-static void bug(struct loop_end *end, const char *why, enum idm_event event, enum idm_state state)
+static void bug(struct idm_loop_end *end, const char *why, enum idm_event event,
+                enum idm_state state)
 {
     end->failed = true;
     (void)idm_fail(&end->error, IDM_E_INTERNAL, "boot", "%s: event %s in state %s", why,
@@ -162,10 +156,10 @@ static void bug(struct loop_end *end, const char *why, enum idm_event event, enu
     (void)idm_advise(&end->error, "report it, with /run/idmode/trace");
 }
 
-static void boot_loop(struct idm_engine *e, struct loop_end *end)
+static void boot_loop(struct idm_engine *e, struct idm_loop_end *end)
 {
     static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
-    *end = (struct loop_end){0};
+    *end = (struct idm_loop_end){0};
     e->reasons = 0;
     e->ended_held = false;
     for (unsigned int round = 0; round < IDM_ROUNDS_MAX; round++) {
@@ -196,126 +190,14 @@ static void boot_loop(struct idm_engine *e, struct loop_end *end)
     bug(end, "it does not come to an end", e->last_event, e->facts.state);
 }
 
-/* ---- outcome ---- */
-
-/* A software pair that only waits for room to be recorded works as it always did. */
-static bool pair_waits_for_room(const struct idm_engine *e)
-{
-    static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
-    return !e->recorded && e->facts.room != IDM_ROOM_IS_OK &&
-           idm_event_raised(IDM_EV_no_record_pair, &e->facts, &boot);
-}
-
-static enum idm_mode identity_mode(const struct idm_engine *e)
-{
-    if (e->unrecorded_pair)
-        return IDM_MODE_SOFTWARE;
-    switch ((enum idm_state)e->record.state) {
-    case IDM_S_software:
-    case IDM_S_migrating:
-        return IDM_MODE_SOFTWARE;
-    case IDM_S_tpm_dual:
-    case IDM_S_tpm:
-        return IDM_MODE_TPM;
-    case IDM_S_none:
-    case IDM_S_blank:
-    case IDM_S_resetting:
-    case IDM_S_same:
-        break;
-    }
-    return IDM_MODE_NONE;
-}
-
-/* `tpm` only after the chip proved possession in this boot. */
-static enum idm_mode mode_now(const struct idm_engine *e, const struct loop_end *end)
-{
-    enum idm_mode mode = identity_mode(e);
-    if (end->held)
-        return IDM_MODE_UNKNOWN;
-    if (mode == IDM_MODE_TPM && e->facts.proof != IDM_PROOF_GIVEN)
-        return IDM_MODE_UNKNOWN;
-    if (mode != IDM_MODE_NONE && !e->unrecorded_pair && e->record.announced != e->record.epoch)
-        return IDM_MODE_UNKNOWN; /* durable before it is announced */
-    if (mode == IDM_MODE_SOFTWARE && end->failed && !idm_good_software_key(e))
-        return IDM_MODE_UNKNOWN;
-    return mode;
-}
-
-static uint64_t bit(enum idm_reason reason)
-{
-    return UINT64_C(1) << reason;
-}
-
-/* Reasons that stand in the record or in the facts, whatever event ended the loop. */
-static uint64_t standing_reasons(const struct idm_engine *e)
-{
-    const struct idm_record *r = &e->record;
-    const struct idm_facts *f = &e->facts;
-    bool tpm_active = r->state == IDM_S_tpm_dual || r->state == IDM_S_tpm;
-    uint64_t reasons = 0;
-    if (r->malfunction)
-        reasons |= bit(IDM_R_tpm_malfunction);
-    if (r->legacy_changed)
-        reasons |= bit(IDM_R_legacy_changed);
-    if (r->owned && tpm_active)
-        reasons |= bit(IDM_R_tpm_owned);
-    if (r->weak_parent && tpm_active)
-        reasons |= bit(IDM_R_reset_weak);
-    if (r->reset_pending || r->state == IDM_S_resetting)
-        reasons |= bit(IDM_R_reset_incomplete);
-    if (e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE)
-        reasons |= bit(IDM_R_bootenv_unreadable);
-    if (e->settings->invalid)
-        reasons |= bit(IDM_R_settings_invalid);
-    bool other_chip = e->chip.verdict == IDM_CHIP_REPLACED || e->chip.verdict == IDM_CHIP_CLEARED;
-    if (f->counter == IDM_COUNTER_LOST && !e->ended_held && !other_chip)
-        reasons |= bit(IDM_R_witness_lost);
-    if (tpm_active && f->proof == IDM_PROOF_GIVEN && f->backup == IDM_BACKUP_MISSING)
-        reasons |= bit(IDM_R_backup_degraded);
-    return reasons;
-}
-
-/* A plan that failed ends the loop before `settle`: what it left is read again, and the marker is
- * rewritten all the same. */
-static void finish(struct idm_engine *e, const struct loop_end *end)
-{
-    e->unrecorded_pair = pair_waits_for_room(e);
-    if (!end->failed)
-        return;
-    idm_read_facts(e);
-    if (e->facts.evidence == IDM_EVIDENCE_READABLE)
-        (void)idm_do_write_marker(e, NULL);
-}
-
-static void conclude(struct idm_engine *e, const struct loop_end *end, struct idm_outcome *ret)
-{
-    *ret = (struct idm_outcome){.mode = mode_now(e, end),
-                                .identity_mode = identity_mode(e),
-                                .state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none,
-                                .last_event = e->last_event,
-                                .held = end->held,
-                                .held_for = end->reason,
-                                .reasons = e->reasons | standing_reasons(e),
-                                .request_event = IDM_EV_none,
-                                .error = end->error};
-    if (end->failed)
-        ret->exit = IDM_EXIT_FAILED;
-    else if (end->held || ret->mode == IDM_MODE_NONE || ret->mode == IDM_MODE_UNKNOWN)
-        ret->exit = IDM_EXIT_HELD;
-    if (end->failed && (end->error.code == IDM_E_FULL))
-        ret->reasons |= bit(IDM_R_storage_full);
-    if (end->failed && (end->error.code == IDM_E_READ_ONLY))
-        ret->reasons |= bit(IDM_R_storage_read_only);
-}
-
 enum idm_exit idm_engine_boot(struct idm_engine *e, struct idm_outcome *ret)
 {
-    struct loop_end end;
+    struct idm_loop_end end;
     e->request = IDM_REQ_BOOT;
     e->ask = NULL;
     boot_loop(e, &end);
-    finish(e, &end);
-    conclude(e, &end, ret);
+    idm_finish(e, &end);
+    idm_conclude(e, &end, ret);
     idm_publish(e, ret);
     return ret->exit;
 }
@@ -329,7 +211,7 @@ static bool is_hook(enum idm_request_kind kind)
 }
 
 static struct idm_request fold_request(const struct idm_engine *e, const struct idm_ask *ask,
-                                       const struct loop_end *before)
+                                       const struct idm_loop_end *before)
 {
     struct idm_request request = {.kind = ask->kind,
                                   .without_tpm = ask->without_tpm,
@@ -364,7 +246,7 @@ static void carry_out(struct idm_engine *e, const struct idm_request *request,
 enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask,
                                  struct idm_outcome *ret)
 {
-    struct loop_end end;
+    struct idm_loop_end end;
     struct idm_outcome asked = {.exit = IDM_EXIT_DONE, .request_event = IDM_EV_none};
     e->request = ask->kind;
     e->target = ask->target;
@@ -379,8 +261,8 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
         e->ask = NULL;
         boot_loop(e, &end);
     }
-    finish(e, &end);
-    conclude(e, &end, ret);
+    idm_finish(e, &end);
+    idm_conclude(e, &end, ret);
     ret->request_event = asked.request_event;
     ret->refused = asked.refused;
     if (asked.error.code)
@@ -395,92 +277,4 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
         ret->exit = IDM_EXIT_DONE;
     idm_publish(e, ret);
     return ret->exit;
-}
-
-/* ---- use ---- */
-
-int idm_engine_look(struct idm_engine *e, struct idm_error *err)
-{
-    _cleanup_bytes_ struct idm_bytes mode = {0};
-    struct idm_facts facts = {0};
-    const struct idm_backends *be = e->be;
-    int rc = be->file_read(be->self, IDM_F_RUN_MODE, &mode, NULL);
-    idm_load_record(e, &facts);
-    facts.state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none;
-    idm_load_files(e);
-    idm_file_facts(e, &facts);
-    e->facts = facts;
-    e->unrecorded_pair = !e->recorded && facts.config_pair_fits;
-    char expected[16];
-    int size = snprintf(expected, sizeof expected, "%s\n", idm_mode_name(identity_mode(e)));
-    bool in_use = rc == 0 && mode.size == (size_t)size &&
-                  memcmp(mode.data, expected, mode.size) == 0 && identity_mode(e) != IDM_MODE_NONE;
-    if (in_use)
-        return 0;
-    (void)idm_fail(err, IDM_E_HELD, "use the identity",
-                   rc ? "idmode boot has not run in this boot"
-                      : "no identity is in use in this boot");
-    return rc ? idm_advise(err, "run idmode boot") : idm_advise(err, "see idmode status");
-}
-
-int idm_engine_sign(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
-                    struct idm_signature *ret, struct idm_error *err)
-{
-    struct idm_signer signer = {0};
-    enum idm_mode mode = identity_mode(e);
-    if (mode == IDM_MODE_SOFTWARE && idm_software_signer(e, &signer))
-        return e->be->sign(e->be->self, &signer, digest, hash, ret, err);
-    if (mode != IDM_MODE_TPM)
-        return idm_fail(err, IDM_E_HELD, "sign", "no identity is active (state %s)",
-                        idm_state_name(e->facts.state));
-    int rc = IDM_E_TPM_EMPTY;
-    if (idm_tpm_signer(e, false, &signer))
-        rc = e->be->sign(e->be->self, &signer, digest, hash, ret, err);
-    if ((rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_UNFIT) &&
-        idm_tpm_signer(e, true, &signer))
-        rc = e->be->sign(e->be->self, &signer, digest, hash, ret, err);
-    return rc;
-}
-
-int idm_engine_certificate(struct idm_engine *e, bool prepared, struct idm_bytes *ret_pem,
-                           struct idm_error *err)
-{
-    enum idm_mode mode = identity_mode(e);
-    const struct idm_bytes *cert = NULL;
-    if (prepared && e->record.state == IDM_S_migrating)
-        cert = idm_good_tpm_cert(e);
-    else if (!prepared && mode == IDM_MODE_TPM)
-        cert = idm_good_tpm_cert(e);
-    else if (!prepared && mode == IDM_MODE_SOFTWARE)
-        cert = idm_good_software_cert(e);
-    if (!cert)
-        return idm_fail(err, IDM_E_ABSENT, "show the certificate",
-                        prepared ? "nothing is prepared" : "no identity is active");
-    return idm_bytes_set(ret_pem, cert->data, cert->size);
-}
-
-struct idm_verdict idm_engine_examine(struct idm_engine *e)
-{
-    static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
-    idm_read_facts(e);
-    return idm_classify(&e->facts, &boot);
-}
-
-const struct idm_record *idm_engine_record(const struct idm_engine *e)
-{
-    return e->recorded ? &e->record : NULL;
-}
-
-const struct idm_facts *idm_engine_facts(const struct idm_engine *e)
-{
-    return &e->facts;
-}
-
-const char *idm_mode_name(enum idm_mode mode)
-{
-    static const char *const names[] = {[IDM_MODE_UNKNOWN] = "unknown",
-                                        [IDM_MODE_NONE] = "none",
-                                        [IDM_MODE_SOFTWARE] = "software",
-                                        [IDM_MODE_TPM] = "tpm"};
-    return names[mode];
 }
