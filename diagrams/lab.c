@@ -1,1 +1,76 @@
-int main(void){return 0;}
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lab.c - idmode-lab: for developers; it does not ship on devices. */
+#include "diagrams/lab.h"
+
+#include <getopt.h>
+#include <string.h>
+
+enum { DONE = 0, USAGE = 2, FAILED = 5 }; /* as idmode's exit codes */
+
+static const struct {
+    const char *name;
+    int (*print)(FILE *out);
+    const char *does;
+} formats[] = {
+    {"dot", lab_print_dot, "the changes of state, for Graphviz (default)"},
+    {"svg", lab_print_svg, "the same as a picture; needs Graphviz"},
+    {"mermaid", lab_print_mermaid, "the same as a Mermaid state diagram"},
+    {"markdown", lab_print_markdown, "every event, state, plan and reason, for reading"},
+    {"csv", lab_print_csv, "every cell, one a line"},
+};
+#define FORMATS (sizeof formats / sizeof *formats)
+
+static void print_help(FILE *out)
+{
+    (void)fputs("idmode-lab - the state machine of idmode, printed from its own table\n\n"
+                "usage: idmode-lab diagram [--format FORMAT]\n\n",
+                out);
+    for (size_t i = 0; i < FORMATS; i++)
+        (void)fprintf(out, "  %-10s %s\n", formats[i].name, formats[i].does);
+    (void)fputs("\nexit: 0 done, 2 usage, 5 the output could not be made\n", out);
+}
+
+static int misuse(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "idmode-lab: %s: %s (see idmode-lab --help)\n", what, why);
+    return USAGE;
+}
+
+static int draw(const char *format)
+{
+    for (size_t i = 0; i < FORMATS; i++) {
+        if (strcmp(formats[i].name, format) != 0)
+            continue;
+        if (formats[i].print(stdout))
+            return FAILED;
+        if (fflush(stdout) == 0 && !ferror(stdout))
+            return DONE;
+        perror("idmode-lab: write");
+        return FAILED;
+    }
+    return misuse(format, "the format is dot, svg, mermaid, markdown or csv");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"format", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *format = "dot";
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (option == 'h') {
+            print_help(stdout);
+            return fflush(stdout) == 0 ? DONE : FAILED;
+        }
+        if (option != 'f')
+            return USAGE;
+        format = optarg;
+    }
+    if (optind == argc)
+        return misuse("usage", "no command");
+    if (strcmp(argv[optind], "diagram") != 0)
+        return misuse(argv[optind], "no such command");
+    if (optind + 1 != argc)
+        return misuse(argv[optind + 1], "diagram takes no more words");
+    return draw(format);
+}

@@ -334,6 +334,10 @@ void idm_ask_chip(struct idm_engine *e)
         e->chip.chip = IDM_CHIP_NONE;
         return;
     }
+    if (e->chip_refused) {
+        e->chip.chip = e->chip_refused;
+        return;
+    }
     if (!chip_needed(e))
         return;
     if (!e->recorded)

@@ -59,20 +59,19 @@ static bool no_answer(int rc)
     return rc == IDM_E_UNREADABLE || rc == IDM_E_MEMORY || rc == IDM_E_CRYPTO;
 }
 
-/* A file that cannot be read, or looked into, now says nothing: not that it is damaged, not that it
- * is gone. */
+/* A file that cannot be read, or looked into, now says nothing: not that it is damaged, not that it is
+ * gone. Of what is kept twice one good copy is enough. */
 static void unreadable_files(const struct idm_engine *e, struct idm_facts *f)
 {
-    const int config[] = {e->config_cert.rc, e->config_key.rc, e->tpm_cert_config.rc,
-                          e->tss2_config.rc};
-    const int persist[] = {e->store_cert.rc, e->store_key.rc, e->tpm_cert_persist.rc,
-                           e->tss2_persist.rc};
-    for (size_t i = 0; i < sizeof config / sizeof *config; i++) {
-        if (no_answer(config[i]))
-            f->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;
-        if (no_answer(persist[i]))
-            f->evidence = IDM_EVIDENCE_PERSIST_UNREADABLE;
-    }
+    bool named = !idm_all_zero(e->record.device_name, IDM_NAME_SIZE);
+    bool cert = named && !idm_good_tpm_cert(e);
+    bool key = named && !idm_good_tss2(e);
+    if (no_answer(e->config_cert.rc) || no_answer(e->config_key.rc) ||
+        (cert && no_answer(e->tpm_cert_config.rc)) || (key && no_answer(e->tss2_config.rc)))
+        f->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;
+    if (no_answer(e->store_cert.rc) || no_answer(e->store_key.rc) ||
+        (cert && no_answer(e->tpm_cert_persist.rc)) || (key && no_answer(e->tss2_persist.rc)))
+        f->evidence = IDM_EVIDENCE_PERSIST_UNREADABLE;
 }
 
 void idm_file_facts(struct idm_engine *e, struct idm_facts *f)

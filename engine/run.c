@@ -108,6 +108,17 @@ static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, stru
     return 0;
 }
 
+/* A chip may answer questions and still refuse to make the first key: that is a verdict about the
+ * chip, with which the next round goes on. */
+static bool refused_first_key(struct idm_engine *e, int rc)
+{
+    if (e->facts.state != IDM_S_blank || e->facts.staged ||
+        (rc != IDM_E_TPM_FAILED && rc != IDM_E_TPM_OWNED))
+        return false;
+    e->chip_refused = rc == IDM_E_TPM_OWNED ? IDM_CHIP_OWNED : IDM_CHIP_FAILED;
+    return true;
+}
+
 /* Runs the cell's plan. 0: go on. A failure that the plan tolerates becomes its reason. */
 static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct idm_error *err)
 {
@@ -128,6 +139,8 @@ static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct i
         struct idm_facts scratch = e->facts;
         idm_load_record(e, &scratch);
     }
+    if (rc && refused_first_key(e, rc))
+        return 0;
     if (rc && plan->tolerates != IDM_R_none) {
         add_reason(e, plan->tolerates);
         e->tried[v->event / 64] |= UINT64_C(1) << (v->event % 64);

@@ -244,8 +244,6 @@ int idm_do_record_install(struct idm_engine *e, struct idm_error *err)
     (void)snprintf(r->install.version, sizeof r->install.version, "%s", t->version);
     memcpy(r->install.boot, e->images.boot, IDM_SHA256_SIZE);
     r->install.has_before = fingerprint(e, slot, r->install.before);
-    if (maybe_legacy(t->kind))
-        r->legacy_seen = 1;
     return idm_write_record(e, err);
 }
 

@@ -145,7 +145,9 @@ RAISED(config_wiped)
 {
     REQUEST_UNUSED;
     bool restorable = plain_pair(f) || !holds_pair(f->state);
-    return f->config_folder_gone && !foreign_pair(f) && restorable;
+    /* An unseal that was cut: it goes on below, and takes the folder with it. */
+    bool unsealing = f->state == IDM_S_tpm && f->legacy_may_boot && pair_of_record(f);
+    return f->config_folder_gone && !foreign_pair(f) && restorable && !unsealing;
 }
 
 RAISED(config_wiped_sealed)

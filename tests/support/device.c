@@ -269,6 +269,7 @@ static int judge(struct idm_device *device, const struct idm_run *run, const cha
                  unsigned long cut_at)
 {
     device->exit_code = run->exit_code;
+    snprintf(device->said, sizeof(device->said), "%s", run->err);
     device->was_cut = cut_at != 0 && run->exit_code == KILLED_EXIT && !run->timed_out;
     if (device->was_cut)
         return 0;

@@ -12,6 +12,7 @@
  *          └ sys/class/dmi/id/product_serial
  *     BASE/bootloader/     what the bootloader knows, and the tools' view of its environment
  *     BASE/snapshots/      copies of config and persist
+ *     BASE/frozen/         copies of everything, the chip's memory included
  *
  *     power on:  TPM reset ─► run/ emptied, new boot_id ─► bootloader picks a slot
  *                  ─► aware image: idmode boot │ legacy image: its model (legacy.h)
@@ -37,6 +38,7 @@
 #define IDM_DEVICE_VERSION_SIZE 64u
 #define IDM_DEVICE_HEX_SIZE     65u /* SHA-256 in hex, terminated */
 #define IDM_DEVICE_SLOTS        2
+#define IDM_DEVICE_SAID_SIZE    512u
 
 struct idm_device_image {
     bool present;
@@ -82,7 +84,7 @@ struct idm_device {
 
     struct idm_swtpm tpm;
     bool has_tpm;
-    char tcti[128]; /* what --tcti gets; a test may put another one here */
+    char tcti[256]; /* what --tcti gets; a test may put another one here */
 
     struct idm_bootloader bootloader;
     bool rsa;
@@ -96,7 +98,8 @@ struct idm_device {
 
     /* The last run of idmode. */
     int exit_code;
-    bool was_cut; /* the power went in it */
+    bool was_cut;                    /* the power went in it */
+    char said[IDM_DEVICE_SAID_SIZE]; /* what it said on stderr, as far as it fits */
 
     /* The last installation, for hooks. */
     unsigned installs;
@@ -197,6 +200,24 @@ int idm_device_delete(struct idm_device *device, const char *path);
 int idm_device_snapshot(struct idm_device *device, const char *name);
 int idm_device_restore(struct idm_device *device, const char *name);
 
+/* ---- the chip, and all of it -------------------------------------------------------------------
+ */
+
+/* Another chip takes the place of the device's own one; once more, and its own one is back. */
+int idm_device_chip_swap(struct idm_device *device);
+
+/* Somebody else's TPM2_Clear. */
+int idm_device_chip_clear(struct idm_device *device);
+
+/* Does this TSS2 file, wherever it was kept, sign in the chip? */
+int idm_device_chip_signs(struct idm_device *device, const char *tss2, size_t size,
+                          bool *ret_signs);
+
+/* Keeps the device as it stands, its chip's memory included; puts it back. The chip is reset then,
+ * as it is by every boot. */
+int idm_device_freeze(struct idm_device *device, const char *name);
+int idm_device_thaw(struct idm_device *device, const char *name);
+
 /* ---- who is it? --------------------------------------------------------------------------------
  */
 
@@ -224,6 +245,9 @@ int idm_device_fail(struct idm_device *device, const char *format, ...)
 #define IDM_DEVICE_PATH_SIZE 1024u
 void idm_device_path(const struct idm_device *device, const char *path,
                      char ret_path[IDM_DEVICE_PATH_SIZE]);
+
+/* For device_*.c: copies a tree of real paths over whatever stands there. */
+int idm_device_replace_tree(struct idm_device *device, const char *from, const char *to);
 
 /* For device_*.c: removes a real path, whatever it is; absent is success. -1 with errno. */
 int idm_device_remove_tree(const char *real_path);

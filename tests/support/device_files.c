@@ -3,6 +3,8 @@
 #include "tests/support/device.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,18 +135,90 @@ int idm_device_delete(struct idm_device *device, const char *path)
     return 0;
 }
 
-/* cp keeps modes and times as an image of the file system would. */
-static int replace_tree(struct idm_device *device, const char *from, const char *to)
+static int copy_bytes(int from, int to)
 {
-    const char *const argv[] = {"cp", "-a", "-T", "--", from, to, NULL};
-    _cleanup_run_ struct idm_run run = {0};
+    char buffer[16384];
+    ssize_t n;
 
+    while ((n = read(from, buffer, sizeof(buffer))) > 0) {
+        if (write(to, buffer, (size_t)n) != n)
+            return -1;
+    }
+    return n < 0 ? -1 : 0;
+}
+
+static int copy_file(const char *from, const char *to, const struct stat *st)
+{
+    const struct timespec times[2] = {st->st_atim, st->st_mtim};
+    int source = open(from, O_RDONLY | O_CLOEXEC);
+    int target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st->st_mode & 07777);
+    int result = -1;
+
+    if (source >= 0 && target >= 0 && copy_bytes(source, target) == 0 &&
+        fchmod(target, st->st_mode & 07777) == 0 && futimens(target, times) == 0)
+        result = 0;
+    if (source >= 0)
+        close(source);
+    if (target >= 0 && close(target) != 0)
+        result = -1;
+    return result;
+}
+
+static int copy_link(const char *from, const char *to)
+{
+    char text[IDM_DEVICE_PATH_SIZE];
+    ssize_t n = readlink(from, text, sizeof(text) - 1);
+
+    if (n < 0)
+        return -1;
+    text[n] = '\0';
+    return symlink(text, to);
+}
+
+static int copy_entry(const FTSENT *entry, const char *to)
+{
+    const struct timespec times[2] = {entry->fts_statp->st_atim, entry->fts_statp->st_mtim};
+
+    switch (entry->fts_info) {
+    case FTS_D:
+        return mkdir(to, 0700);
+    case FTS_DP: /* what was copied into it has touched it */
+        if (chmod(to, entry->fts_statp->st_mode & 07777) != 0)
+            return -1;
+        return utimensat(AT_FDCWD, to, times, 0);
+    case FTS_F:
+        return copy_file(entry->fts_accpath, to, entry->fts_statp);
+    case FTS_SL:
+    case FTS_SLNONE:
+        return copy_link(entry->fts_accpath, to);
+    default: /* a socket or a pipe belongs to a process, not to the disk */
+        return entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR ? -1 : 0;
+    }
+}
+
+/* Keeps modes and times as an image of the file system would. In this process: a test that cuts the
+ * power a hundred times copies as often. */
+int idm_device_replace_tree(struct idm_device *device, const char *from, const char *to)
+{
+    char root[IDM_DEVICE_PATH_SIZE], path[2 * IDM_DEVICE_PATH_SIZE];
+    char *const roots[] = {root, NULL};
+    const FTSENT *entry;
+    int result = 0;
+    FTS *tree;
+
+    snprintf(root, sizeof(root), "%s", from);
     if (idm_device_remove_tree(to) != 0)
         return idm_device_fail(device, "remove %s: %s", to, strerror(errno));
-    if (idm_run(&run, NULL, argv) != 0 || run.exit_code != 0)
-        return idm_device_fail(device, "copy %s to %s: %s", from, to,
-                               run.err != NULL ? run.err : strerror(errno));
-    return 0;
+    tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    while (tree != NULL && result == 0 && (entry = fts_read(tree)) != NULL) {
+        snprintf(path, sizeof(path), "%s%s", to, entry->fts_path + strlen(root));
+        result = copy_entry(entry, path);
+    }
+    if (tree == NULL || result != 0)
+        result = idm_device_fail(device, "copy %s to %s: %s", from, to, strerror(errno));
+    if (tree != NULL)
+        fts_close(tree);
+    return result;
 }
 
 int idm_device_snapshot(struct idm_device *device, const char *name)
@@ -156,7 +230,7 @@ int idm_device_snapshot(struct idm_device *device, const char *name)
         snprintf(to, sizeof(to), "%s/snapshots/%s/%s", device->base, name, KEPT[i]);
         if (make_parents(to) != 0)
             return idm_device_fail(device, "make %s: %s", to, strerror(errno));
-        if (replace_tree(device, from, to) != 0)
+        if (idm_device_replace_tree(device, from, to) != 0)
             return -1;
     }
     return 0;
@@ -171,7 +245,7 @@ int idm_device_restore(struct idm_device *device, const char *name)
         snprintf(to, sizeof(to), "%s/%s", device->root, KEPT[i]);
         if (access(from, F_OK) != 0)
             return idm_device_fail(device, "no snapshot %s", name);
-        if (replace_tree(device, from, to) != 0)
+        if (idm_device_replace_tree(device, from, to) != 0)
             return -1;
     }
     return 0;

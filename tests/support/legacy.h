@@ -5,7 +5,7 @@
  *     there                    there                     uses them: works, or is broken
  *     one or both missing                                mints a new pair over what is left
  *
- * It runs none of our code: openssl's command line tool is all it has. "Missing" is what `test -e`
+ * It runs none of our code: OpenSSL, and its command line tool for minting, is all it has. "Missing" is what `test -e`
  * says; an empty or torn file is there, and the image is broken.
  */
 #ifndef IDM_TESTS_SUPPORT_LEGACY_H
@@ -26,8 +26,7 @@ enum idm_legacy_view {
     IDM_LEGACY_VIEW_WORKS,  /* the key signs, and the certificate's key verifies it */
 };
 
-/* What the image would find, without changing anything. 0 and *ret_view; -1 when openssl could not
- * be run. */
+/* What the image would find, without changing anything. 0 and *ret_view; -1 when a path is too long. */
 int idm_legacy_look(const struct idm_legacy_image *image, enum idm_legacy_view *ret_view);
 
 /* One boot of the image: mints when something is missing (*ret_minted), then uses the pair. 0 and

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim.h - a device in memory behind struct idm_backends: files, a TPM, two slots, a clock.
+ *
+ *     struct idm_sim sim;                      a new device: empty disk, a usable, empty TPM
+ *     idm_sim_init(&sim);
+ *     idm_sim_boot(&sim, &outcome);            one power cycle and one run of the engine
+ *     idm_sim_free(&sim);
+ *
+ * What it keeps honest: a file is there or not and its directory too; a key is known by a number
+ * that is never used twice, a certificate names its key, a TSS2 file and an envelope name the parent
+ * object that they need, and no object survives in the chip that the chip did not keep. What it
+ * leaves out: real cryptography, file system layers (a write is durable when it returns), timing.
+ *
+ * Faults: the calls of one run are numbered from 1. One of them fails, or the power goes before or
+ * after it takes effect. After a cut no call has an effect any more and all of them fail, so that
+ * the engine comes back to its caller (and frees what it holds), but nothing that it did after the
+ * cut exists.
+ */
+#ifndef IDM_TESTS_SIM_SIM_H
+#define IDM_TESTS_SIM_SIM_H
+
+#include "engine/engine.h"
+
+#define IDM_SIM_OBJECTS 7u         /* facts: real chips keep as few persistent objects */
+#define IDM_SIM_NOW     1800000000 /* 2027-01-15, the clock at the start */
+
+enum idm_sim_fault {
+    IDM_SIM_HEALTHY,
+    IDM_SIM_FAIL,       /* call `fault_at` fails, once, without effect */
+    IDM_SIM_CUT_BEFORE, /* the power goes in the place of changing call `fault_at` */
+    IDM_SIM_CUT_AFTER,  /* the power goes right after it */
+};
+
+struct idm_sim_object {
+    uint32_t handle; /* 0: a free place */
+    uint32_t id;     /* of the key; never used twice */
+    uint32_t under;  /* id of the parent; 0: the storage root key */
+    enum idm_tpm_role role;
+    bool stranger;
+};
+
+struct idm_sim_chip {
+    int answers;    /* 0, or the IDM_E_TPM_… that every command gives */
+    bool announced; /* by the firmware */
+    uint32_t seed;  /* the endorsement key's: another chip has another */
+    uint32_t srk;   /* the storage root key's: TPM2_Clear changes it */
+    uint32_t reset_count;
+    bool has_counter;
+    bool counter_written;
+    uint64_t counter;
+    uint64_t counter_max; /* of all counters that ever were: a new one starts above it */
+    struct idm_sim_object objects[IDM_SIM_OBJECTS];
+};
+
+struct idm_sim {
+    struct idm_backends backends;
+    struct idm_settings settings;
+
+    bool present[IDM_FILE_COUNT];
+    struct idm_bytes content[IDM_FILE_COUNT];
+    bool made[IDM_PLACES]; /* our own directories, which come and go; the others are always there */
+    enum idm_place_state state[IDM_PLACES]; /* of CONFIG and PERSIST */
+    enum idm_room room;
+
+    struct idm_sim_chip chip;
+    uint32_t next_id; /* of keys, certificates, envelopes */
+
+    struct idm_platform platform;
+    struct idm_bootenv bootenv;
+    uint8_t slot_content[IDM_SLOTS]; /* A, B; 0: cannot be read */
+
+    /* the run */
+    enum idm_sim_fault fault;
+    unsigned long fault_at;
+    unsigned long calls;   /* that could fail so far */
+    unsigned long changes; /* that could change something durable so far */
+    unsigned long writes;  /* that did, marker and /run apart */
+    bool fault_hit;
+    bool dead; /* after a cut */
+};
+
+/* A new device with the documented defaults; aware image in slot A, something unknown in slot B. */
+void idm_sim_init(struct idm_sim *sim);
+void idm_sim_free(struct idm_sim *sim);
+/* *to is a device of its own afterwards; it must not hold one before. No fault is armed in it. */
+void idm_sim_copy(struct idm_sim *to, const struct idm_sim *from);
+
+/* Arms one fault for the next run. */
+void idm_sim_arm(struct idm_sim *sim, enum idm_sim_fault fault, unsigned long at);
+
+/* Power off and on: /run is empty, the TPM was reset, the boot has another id, the chip lives. */
+void idm_sim_power_cycle(struct idm_sim *sim);
+/* One run of the engine, without a power cycle: a request, or a boot (NULL). Counters of the run start
+ * at 0; the fault is disarmed after it. When the engine cannot even start: IDM_EXIT_FAILED and an
+ * empty outcome. */
+enum idm_exit idm_sim_run(struct idm_sim *sim, const struct idm_ask *ask, struct idm_outcome *ret);
+/* A power cycle and a boot. */
+enum idm_exit idm_sim_boot(struct idm_sim *sim, struct idm_outcome *ret);
+
+/* ---- what is there ---- */
+
+/* The record on disk (persist first). False: none, or a damaged one. */
+bool idm_sim_record(const struct idm_sim *sim, struct idm_record *ret);
+/* Numbers of the key and of the certificate in a file; 0: absent or not one. */
+uint32_t idm_sim_key_of(const struct idm_sim *sim, enum idm_file file);
+uint32_t idm_sim_cert_of(const struct idm_sim *sim, enum idm_file file);
+/* Number of the key that the certificate in that file is for. */
+uint32_t idm_sim_cert_key_of(const struct idm_sim *sim, enum idm_file file);
+const struct idm_sim_object *idm_sim_object_at(const struct idm_sim *sim, uint32_t handle);
+
+/* ---- what happens to it ---- */
+
+/* A legacy image's boot: keeps a complete matching pair, else mints one. */
+void idm_sim_legacy_boot(struct idm_sim *sim);
+/* A new pair in the config directory, as a legacy image or a person makes it. */
+void idm_sim_mint(struct idm_sim *sim);
+void idm_sim_delete(struct idm_sim *sim, enum idm_file file);
+void idm_sim_put(struct idm_sim *sim, enum idm_file file, const char *text);
+/* All of config or persist, our directories too. */
+void idm_sim_wipe(struct idm_sim *sim, enum idm_place place);
+
+#endif

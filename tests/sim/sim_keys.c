@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim_keys.c - keys and certificates as numbers: "KEY 7", "CERT 9 KEY 7 FROM … TO …". */
+#include "tests/sim/sim_parts.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t idm_sim_new_id(struct idm_sim *sim)
+{
+    return sim->next_id++;
+}
+
+int idm_sim_text(struct idm_bytes *ret, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return idm_bytes_set(ret, text, (size_t)size);
+}
+
+static void hash_of(const char *kind, uint32_t id, uint8_t ret[IDM_SHA256_SIZE])
+{
+    char text[64];
+    int size = snprintf(text, sizeof text, "%s %" PRIu32, kind, id);
+    if (idm_sha256(text, (size_t)size, ret))
+        abort();
+}
+
+void idm_sim_name(const char *kind, uint32_t id, uint8_t ret[IDM_NAME_SIZE])
+{
+    ret[0] = 0x00; /* TPM_ALG_SHA256 */
+    ret[1] = 0x0b;
+    hash_of(kind, id, ret + 2);
+}
+
+struct idm_key_info idm_sim_key_info(uint32_t id)
+{
+    struct idm_key_info info = {.algorithm = IDM_ECDSA_P256};
+    hash_of("spki", id, info.spki);
+    return info;
+}
+
+uint32_t idm_sim_parse_key(const struct idm_bytes *bytes)
+{
+    unsigned int id = 0;
+    char end = 0;
+    bool good = bytes->data && sscanf((const char *)bytes->data, "KEY %u%c", &id, &end) == 2;
+    return good && end == '\n' ? id : 0;
+}
+
+bool idm_sim_parse_cert(const struct idm_bytes *bytes, uint32_t *ret_cert, uint32_t *ret_key,
+                        int64_t *ret_from, int64_t *ret_to)
+{
+    char end = 0;
+    return bytes->data &&
+           sscanf((const char *)bytes->data,
+                  "CERT %" SCNu32 " KEY %" SCNu32 " FROM %" SCNd64 " TO %" SCNd64 "%c", ret_cert,
+                  ret_key, ret_from, ret_to, &end) == 5 &&
+           end == '\n';
+}
+
+bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32_t *ret_under)
+{
+    char end = 0;
+    return bytes->data &&
+           sscanf((const char *)bytes->data, "TSS2 %" SCNu32 " UNDER %" SCNu32 "%c", ret_key,
+                  ret_under, &end) == 3 &&
+           end == '\n';
+}
+
+static int key_inspect(void *self, const struct idm_bytes *pem, struct idm_key_info *ret,
+                       struct idm_error *err)
+{
+    uint32_t id = idm_sim_parse_key(pem);
+    int rc = idm_sim_asks(self, IDM_E_MEMORY);
+    if (rc == 0 && !id)
+        rc = IDM_E_CORRUPT;
+    if (rc)
+        return idm_fail(err, rc, "inspect a key", "%s", idm_error_sentence(rc));
+    *ret = idm_sim_key_info(id);
+    return 0;
+}
+
+static int cert_inspect(void *self, const struct idm_bytes *pem, struct idm_cert_info *ret,
+                        struct idm_error *err)
+{
+    uint32_t cert = 0;
+    uint32_t key = 0;
+    struct idm_cert_info info = {.subject = "CN=sim"};
+    int rc = idm_sim_asks(self, IDM_E_MEMORY);
+    if (rc == 0 && !idm_sim_parse_cert(pem, &cert, &key, &info.not_before, &info.not_after))
+        rc = IDM_E_CORRUPT;
+    if (rc)
+        return idm_fail(err, rc, "inspect a certificate", "%s", idm_error_sentence(rc));
+    struct idm_key_info key_info = idm_sim_key_info(key);
+    memcpy(info.spki, key_info.spki, IDM_SHA256_SIZE);
+    hash_of("cert", cert, info.sha256);
+    *ret = info;
+    return 0;
+}
+
+static int tss2_inspect(void *self, const struct idm_bytes *pem, struct idm_tss2_info *ret,
+                        struct idm_error *err)
+{
+    uint32_t key = 0;
+    uint32_t under = 0;
+    struct idm_sim *sim = self;
+    int rc = idm_sim_asks(sim, IDM_E_MEMORY);
+    if (rc == 0 && !idm_sim_parse_tss2(pem, &key, &under))
+        rc = IDM_E_CORRUPT;
+    if (rc)
+        return idm_fail(err, rc, "inspect a TSS2 file", "%s", idm_error_sentence(rc));
+    *ret =
+        (struct idm_tss2_info){.key = idm_sim_key_info(key), .parent = sim->settings.parent_handle};
+    idm_sim_name("name", key, ret->name);
+    return 0;
+}
+
+static int key_generate(void *self, enum idm_algorithm algorithm, struct idm_bytes *ret_pem,
+                        struct idm_error *err)
+{
+    (void)algorithm;
+    int rc = idm_sim_asks(self, IDM_E_CRYPTO);
+    if (rc)
+        return idm_fail(err, rc, "make a key", "%s", idm_error_sentence(rc));
+    return idm_sim_text(ret_pem, "KEY %" PRIu32 "\n", idm_sim_new_id(self));
+}
+
+static int signing_key(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret)
+{
+    if (signer->kind != IDM_SIGNER_SOFTWARE)
+        return idm_sim_tpm_signer(sim, signer, ret);
+    *ret = idm_sim_parse_key(signer->key);
+    return *ret ? 0 : IDM_E_CORRUPT;
+}
+
+static int cert_issue(void *self, const struct idm_cert_profile *profile,
+                      const struct idm_signer *signer, struct idm_bytes *ret_pem,
+                      struct idm_error *err)
+{
+    uint32_t key = 0;
+    bool chip = signer->kind != IDM_SIGNER_SOFTWARE;
+    int rc = idm_sim_asks(self, chip ? IDM_E_TPM_OTHER : IDM_E_CRYPTO);
+    if (rc == 0)
+        rc = signing_key(self, signer, &key);
+    if (rc)
+        return idm_fail(err, rc, "issue a certificate", "%s", idm_error_sentence(rc));
+    return idm_sim_text(ret_pem,
+                        "CERT %" PRIu32 " KEY %" PRIu32 " FROM %" PRId64 " TO %" PRId64 "\n",
+                        idm_sim_new_id(self), key, profile->not_before, profile->not_after);
+}
+
+/* A signature is the key's number and the digest's first bytes. */
+static int sign(void *self, const struct idm_signer *signer, enum idm_digest digest,
+                const uint8_t *hash, struct idm_signature *ret, struct idm_error *err)
+{
+    uint32_t key = 0;
+    bool chip = signer->kind != IDM_SIGNER_SOFTWARE;
+    int rc = idm_sim_asks(self, chip ? IDM_E_TPM_OTHER : IDM_E_CRYPTO);
+    (void)digest;
+    if (rc == 0)
+        rc = signing_key(self, signer, &key);
+    if (rc)
+        return idm_fail(err, rc, "sign", "%s", idm_error_sentence(rc));
+    memcpy(ret->data, &key, sizeof key);
+    memcpy(ret->data + sizeof key, hash, IDM_SHA256_SIZE);
+    ret->size = sizeof key + IDM_SHA256_SIZE;
+    return 0;
+}
+
+static int verify(void *self, const struct idm_bytes *cert_pem, enum idm_digest digest,
+                  const uint8_t *hash, const struct idm_signature *signature, struct idm_error *err)
+{
+    uint32_t cert = 0;
+    uint32_t key = 0;
+    int64_t from = 0;
+    int64_t to = 0;
+    int rc = idm_sim_asks(self, IDM_E_CRYPTO);
+    (void)digest;
+    if (rc == 0 && !idm_sim_parse_cert(cert_pem, &cert, &key, &from, &to))
+        rc = IDM_E_CORRUPT;
+    if (rc == 0 && (memcmp(signature->data, &key, sizeof key) != 0 ||
+                    memcmp(signature->data + sizeof key, hash, IDM_SHA256_SIZE) != 0))
+        rc = IDM_E_MISMATCH;
+    return rc ? idm_fail(err, rc, "verify", "%s", idm_error_sentence(rc)) : 0;
+}
+
+void idm_sim_keys(struct idm_backends *backends)
+{
+    backends->key_inspect = key_inspect;
+    backends->cert_inspect = cert_inspect;
+    backends->tss2_inspect = tss2_inspect;
+    backends->key_generate = key_generate;
+    backends->cert_issue = cert_issue;
+    backends->sign = sign;
+    backends->verify = verify;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim_parts.h - what the files of the simulated device share. */
+#ifndef IDM_TESTS_SIM_SIM_PARTS_H
+#define IDM_TESTS_SIM_SIM_PARTS_H
+
+#include "tests/sim/sim.h"
+
+/* Numbers the call and gives its fault: 0 go on, or the code that the call returns. */
+int idm_sim_asks(struct idm_sim *sim, int code);
+/* The same for a call that changes something: *ret_last, it takes effect, then the power goes. */
+int idm_sim_changes(struct idm_sim *sim, int code, bool *ret_last);
+/* After the effect of a changing call: 0, or `code` when the power went. */
+int idm_sim_changed(struct idm_sim *sim, int code, bool last);
+
+uint32_t idm_sim_new_id(struct idm_sim *sim);
+void idm_sim_name(const char *kind, uint32_t id, uint8_t ret[IDM_NAME_SIZE]);
+struct idm_key_info idm_sim_key_info(uint32_t id);
+/* printf into *ret. */
+int idm_sim_text(struct idm_bytes *ret, const char *format, ...) IDM_PRINTF(2, 3);
+
+uint32_t idm_sim_parse_key(const struct idm_bytes *bytes);
+bool idm_sim_parse_cert(const struct idm_bytes *bytes, uint32_t *ret_cert, uint32_t *ret_key,
+                        int64_t *ret_from, int64_t *ret_to);
+/* TSS2 file: its key and the parent object that it needs. */
+bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32_t *ret_under);
+/* The key that signs, or the code that the TPM gives. */
+int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key);
+
+void idm_sim_keys(struct idm_backends *backends);
+void idm_sim_tpm(struct idm_backends *backends);
+
+#endif

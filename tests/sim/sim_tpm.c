@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim_tpm.c - the chip: persistent objects that know their parent, one counter, a reset count. */
+#include "tests/sim/sim_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Numbers the call; then the chip's own answer. */
+static int command(struct idm_sim *sim)
+{
+    int rc = idm_sim_asks(sim, IDM_E_TPM_OTHER);
+    return rc ? rc : sim->chip.answers;
+}
+
+static int change(struct idm_sim *sim, bool *ret_last)
+{
+    if (sim->chip.answers && !sim->dead) {
+        int rc = idm_sim_asks(sim, IDM_E_TPM_OTHER);
+        return rc ? rc : sim->chip.answers;
+    }
+    return idm_sim_changes(sim, IDM_E_TPM_OTHER, ret_last);
+}
+
+static int said(int rc, const char *what, struct idm_error *err)
+{
+    return rc ? idm_fail(err, rc, what, "%s", idm_error_sentence(rc)) : 0;
+}
+
+static struct idm_sim_object *at(struct idm_sim *sim, uint32_t handle)
+{
+    for (size_t i = 0; handle && i < IDM_SIM_OBJECTS; i++)
+        if (sim->chip.objects[i].handle == handle)
+            return &sim->chip.objects[i];
+    return NULL;
+}
+
+const struct idm_sim_object *idm_sim_object_at(const struct idm_sim *sim, uint32_t handle)
+{
+    for (size_t i = 0; i < IDM_SIM_OBJECTS; i++)
+        if (sim->chip.objects[i].handle == handle)
+            return &sim->chip.objects[i];
+    return NULL;
+}
+
+static struct idm_sim_object *free_place(struct idm_sim *sim)
+{
+    for (size_t i = 0; i < IDM_SIM_OBJECTS; i++)
+        if (!sim->chip.objects[i].handle)
+            return &sim->chip.objects[i];
+    return NULL;
+}
+
+/* Every object of this device's chip hangs under its own storage root key. */
+static bool loads_under(struct idm_sim *sim, uint32_t parent_handle, uint32_t under)
+{
+    const struct idm_sim_object *parent = at(sim, parent_handle);
+    return parent && parent->role == IDM_ROLE_PARENT && parent->id == under;
+}
+
+int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key)
+{
+    uint32_t under = 0;
+    if (sim->chip.answers)
+        return sim->chip.answers;
+    if (signer->kind == IDM_SIGNER_HANDLE) {
+        const struct idm_sim_object *object = at(sim, signer->handle);
+        if (!object)
+            return IDM_E_TPM_EMPTY;
+        *ret_key = object->id;
+        return object->stranger || object->role != IDM_ROLE_DEVICE ? IDM_E_TPM_TAKEN : 0;
+    }
+    if (!idm_sim_parse_tss2(signer->key, ret_key, &under))
+        return IDM_E_CORRUPT;
+    return loads_under(sim, signer->handle, under) ? 0 : IDM_E_TPM_UNFIT;
+}
+
+static enum idm_tri tpm_announced(void *self)
+{
+    const struct idm_sim *sim = self;
+    return sim->chip.announced ? IDM_YES : IDM_NO;
+}
+
+static int tpm_info(void *self, struct idm_tpm_info *ret, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    if (rc)
+        return said(rc, "read the chip's properties", err);
+    *ret = (struct idm_tpm_info){
+        .manufacturer = "SIM", .firmware = "1.0", .reset_count = sim->chip.reset_count};
+    return 0;
+}
+
+static int tpm_object(void *self, uint32_t handle, enum idm_tpm_role role,
+                      struct idm_tpm_object_info *ret, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    const struct idm_sim_object *object = at(sim, handle);
+    int rc = command(sim);
+    if (rc)
+        return said(rc, "look at a handle", err);
+    *ret = (struct idm_tpm_object_info){.what = IDM_OBJECT_EMPTY};
+    if (!object)
+        return 0;
+    ret->what = object->stranger || object->role != role ? IDM_OBJECT_STRANGER : IDM_OBJECT_OURS;
+    idm_sim_name("name", object->id, ret->name);
+    if (object->role == IDM_ROLE_DEVICE)
+        ret->key = idm_sim_key_info(object->id);
+    return 0;
+}
+
+static int tpm_persistent(void *self, uint32_t ret_handles[IDM_TPM_PERSISTENT_MAX],
+                          size_t *ret_count, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    size_t count = 0;
+    if (rc)
+        return said(rc, "list the persistent objects", err);
+    for (size_t i = 0; i < IDM_SIM_OBJECTS; i++)
+        if (sim->chip.objects[i].handle)
+            ret_handles[count++] = sim->chip.objects[i].handle;
+    *ret_count = count;
+    return 0;
+}
+
+static int tpm_srk_name(void *self, uint32_t handle, uint8_t ret_name[IDM_NAME_SIZE],
+                        struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    (void)handle;
+    if (rc)
+        return said(rc, "read the storage root key", err);
+    idm_sim_name("srk", sim->chip.srk, ret_name);
+    return 0;
+}
+
+static int tpm_ek_name(void *self, uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    if (rc)
+        return said(rc, "read the endorsement key", err);
+    idm_sim_name("ek", sim->chip.seed, ret_name);
+    return 0;
+}
+
+static int tpm_counter_read(void *self, uint32_t index, uint64_t *ret_value, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    (void)index;
+    if (rc == 0 && !(sim->chip.has_counter && sim->chip.counter_written))
+        rc = IDM_E_TPM_EMPTY;
+    if (rc)
+        return said(rc, "read the counter", err);
+    *ret_value = sim->chip.counter;
+    return 0;
+}
+
+static int tpm_counter_make(void *self, uint32_t index, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    int rc = change(sim, &last);
+    (void)index;
+    if (rc)
+        return said(rc, "make the counter", err);
+    if (!sim->chip.counter_written || !sim->chip.has_counter) {
+        sim->writes++;
+        sim->chip.counter = ++sim->chip.counter_max;
+    }
+    sim->chip.has_counter = true;
+    sim->chip.counter_written = true;
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "make the counter", err);
+}
+
+static int tpm_counter_increment(void *self, uint32_t index, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    int rc = change(sim, &last);
+    (void)index;
+    if (rc == 0 && !sim->chip.has_counter)
+        rc = IDM_E_TPM_EMPTY;
+    if (rc)
+        return said(rc, "increment the counter", err);
+    sim->writes++;
+    sim->chip.counter++;
+    if (sim->chip.counter > sim->chip.counter_max)
+        sim->chip.counter_max = sim->chip.counter;
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "increment the counter", err);
+}
+
+static int tpm_counter_remove(void *self, uint32_t index, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    int rc = change(sim, &last);
+    (void)index;
+    if (rc)
+        return said(rc, "remove the counter", err);
+    sim->writes++;
+    sim->chip.has_counter = false;
+    sim->chip.counter_written = false;
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "remove the counter", err);
+}
+
+static int place_object(struct idm_sim *sim, struct idm_sim_object object)
+{
+    struct idm_sim_object *place = free_place(sim);
+    if (!place)
+        return IDM_E_TPM_FULL;
+    sim->writes++;
+    *place = object;
+    return 0;
+}
+
+static int tpm_parent_make(void *self, uint32_t srk_handle, uint32_t parent_handle,
+                           uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    int rc = change(sim, &last);
+    (void)srk_handle;
+    const struct idm_sim_object *there = at(sim, parent_handle);
+    if (rc == 0 && there && (there->stranger || there->role != IDM_ROLE_PARENT))
+        rc = IDM_E_TPM_TAKEN;
+    if (rc == 0 && !there)
+        rc = place_object(sim, (struct idm_sim_object){.handle = parent_handle,
+                                                       .id = idm_sim_new_id(sim),
+                                                       .role = IDM_ROLE_PARENT});
+    if (rc)
+        return said(rc, "make the parent", err);
+    idm_sim_name("name", at(sim, parent_handle)->id, ret_name);
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "make the parent", err);
+}
+
+static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm algorithm,
+                          struct idm_bytes *ret_tss2, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    const struct idm_sim_object *parent = at(sim, parent_handle);
+    (void)algorithm;
+    if (rc == 0 && !parent)
+        rc = IDM_E_TPM_EMPTY;
+    if (rc)
+        return said(rc, "create the device key", err);
+    return idm_sim_text(ret_tss2, "TSS2 %" PRIu32 " UNDER %" PRIu32 "\n", idm_sim_new_id(sim),
+                        parent->id);
+}
+
+static int tpm_key_persist(void *self, const struct idm_bytes *tss2, uint32_t parent_handle,
+                           uint32_t handle, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    uint32_t key = 0;
+    uint32_t under = 0;
+    int rc = change(sim, &last);
+    const struct idm_sim_object *there = at(sim, handle);
+    if (rc == 0 && !idm_sim_parse_tss2(tss2, &key, &under))
+        rc = IDM_E_CORRUPT;
+    if (rc == 0 && !loads_under(sim, parent_handle, under))
+        rc = IDM_E_TPM_UNFIT;
+    if (rc == 0 && there && there->id != key)
+        rc = IDM_E_TPM_TAKEN;
+    if (rc == 0 && !there)
+        rc =
+            place_object(sim, (struct idm_sim_object){.handle = handle, .id = key, .under = under});
+    if (rc)
+        return said(rc, "make the device key persistent", err);
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "make the device key persistent", err);
+}
+
+static int tpm_evict(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SIZE],
+                     struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    uint8_t found[IDM_NAME_SIZE];
+    int rc = change(sim, &last);
+    struct idm_sim_object *object = at(sim, handle);
+    if (rc == 0 && object) {
+        idm_sim_name("name", object->id, found);
+        if (memcmp(found, name, sizeof found) != 0)
+            rc = IDM_E_TPM_TAKEN;
+    }
+    if (rc)
+        return said(rc, "evict an object", err);
+    if (object) {
+        sim->writes++;
+        *object = (struct idm_sim_object){0};
+    }
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "evict an object", err);
+}
+
+/* An envelope names the parent that it needs; what is in it stands behind that, in the clear. */
+static int tpm_seal(void *self, uint32_t parent_handle, const struct idm_bytes *plain,
+                    struct idm_bytes *ret_envelope, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = command(sim);
+    const struct idm_sim_object *parent = at(sim, parent_handle);
+    char head[64];
+    if (rc == 0 && !parent)
+        rc = IDM_E_TPM_EMPTY;
+    if (rc)
+        return said(rc, "seal", err);
+    int length = snprintf(head, sizeof head, "SEALED %" PRIu32 " UNDER %" PRIu32 "\n",
+                          idm_sim_new_id(sim), parent->id);
+    size_t size = (size_t)length + plain->size;
+    uint8_t *whole = malloc(size);
+    if (!whole)
+        return said(IDM_E_MEMORY, "seal", err);
+    memcpy(whole, head, (size_t)length);
+    memcpy(whole + length, plain->data, plain->size);
+    rc = idm_bytes_set(ret_envelope, whole, size);
+    free(whole);
+    return said(rc, "seal", err);
+}
+
+static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes *envelope,
+                      struct idm_bytes *ret_plain, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    unsigned int id = 0;
+    unsigned int under = 0;
+    int rc = command(sim);
+    const char *end = envelope->data ? memchr(envelope->data, '\n', envelope->size) : NULL;
+    if (rc == 0 &&
+        (!end || sscanf((const char *)envelope->data, "SEALED %u UNDER %u", &id, &under) != 2))
+        rc = IDM_E_CORRUPT;
+    if (rc == 0 && !loads_under(sim, parent_handle, under))
+        rc = IDM_E_TPM_UNFIT;
+    if (rc)
+        return said(rc, "unseal", err);
+    size_t head = (size_t)(end + 1 - (const char *)envelope->data);
+    return said(idm_bytes_set(ret_plain, end + 1, envelope->size - head), "unseal", err);
+}
+
+static int tpm_clear(void *self, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    int rc = change(sim, &last);
+    if (rc)
+        return said(rc, "clear the TPM", err);
+    sim->writes++;
+    memset(sim->chip.objects, 0, sizeof sim->chip.objects);
+    sim->chip.has_counter = false;
+    sim->chip.counter_written = false;
+    sim->chip.srk = idm_sim_new_id(sim);
+    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "clear the TPM", err);
+}
+
+static int tpm_may_clear(void *self, struct idm_error *err)
+{
+    return said(command(self), "ask whether the TPM may be cleared", err);
+}
+
+static void tpm_close(void *self)
+{
+    (void)self;
+}
+
+void idm_sim_tpm(struct idm_backends *backends)
+{
+    backends->tpm_announced = tpm_announced;
+    backends->tpm_info = tpm_info;
+    backends->tpm_object = tpm_object;
+    backends->tpm_persistent = tpm_persistent;
+    backends->tpm_srk_name = tpm_srk_name;
+    backends->tpm_ek_name = tpm_ek_name;
+    backends->tpm_counter_read = tpm_counter_read;
+    backends->tpm_counter_make = tpm_counter_make;
+    backends->tpm_counter_increment = tpm_counter_increment;
+    backends->tpm_counter_remove = tpm_counter_remove;
+    backends->tpm_parent_make = tpm_parent_make;
+    backends->tpm_key_create = tpm_key_create;
+    backends->tpm_key_persist = tpm_key_persist;
+    backends->tpm_evict = tpm_evict;
+    backends->tpm_seal = tpm_seal;
+    backends->tpm_unseal = tpm_unseal;
+    backends->tpm_clear = tpm_clear;
+    backends->tpm_may_clear = tpm_may_clear;
+    backends->tpm_close = tpm_close;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sentences of the specification as facts and answers, each written by hand with its source. */
+#include "fsm/fsm.h"
+
+#include <criterion/criterion.h>
+
+/* ---- devices that want nothing ---- */
+
+static struct idm_facts healthy(enum idm_state state)
+{
+    return (struct idm_facts){.state = state,
+                              .record = IDM_RECORD_GOOD,
+                              .announced = true,
+                              .config_cert = IDM_FILE_SOFTWARE,
+                              .config_key = IDM_FILE_SOFTWARE,
+                              .config_pair_fits = true,
+                              .store_key = IDM_COPY_GOOD,
+                              .store_cert = IDM_COPY_GOOD,
+                              .chip = IDM_CHIP_USABLE,
+                              .counter = IDM_COUNTER_LEGAL,
+                              .witnessed = true,
+                              .trial = IDM_FACT_NO,
+                              .legacy_may_boot = true,
+                              .loss_moves_to_tpm = true,
+                              .seal_allowed = true,
+                              .clock_good = true};
+}
+
+static struct idm_facts software(void)
+{
+    return healthy(IDM_S_software);
+}
+
+static struct idm_facts migrating(void)
+{
+    struct idm_facts f = healthy(IDM_S_migrating);
+    f.proof = IDM_PROOF_GIVEN;
+    return f;
+}
+
+static struct idm_facts dual(void)
+{
+    struct idm_facts f = healthy(IDM_S_tpm_dual);
+    f.proof = IDM_PROOF_GIVEN;
+    return f;
+}
+
+static struct idm_facts tpm(void)
+{
+    struct idm_facts f = healthy(IDM_S_tpm);
+    f.config_cert = IDM_FILE_TPM;
+    f.config_key = IDM_FILE_ABSENT;
+    f.config_pair_fits = false;
+    f.store_key = f.store_cert = IDM_COPY_ABSENT;
+    f.seal = IDM_SEAL_MATURE;
+    f.proof = IDM_PROOF_GIVEN;
+    f.legacy_may_boot = false;
+    return f;
+}
+
+static struct idm_facts blank(void)
+{
+    struct idm_facts f = healthy(IDM_S_blank);
+    f.intent = IDM_INTENT_provision;
+    f.announced = false;
+    f.config_cert = f.config_key = IDM_FILE_ABSENT;
+    f.config_pair_fits = false;
+    f.store_key = f.store_cert = IDM_COPY_ABSENT;
+    return f;
+}
+
+static struct idm_facts resetting(void)
+{
+    struct idm_facts f = blank();
+    f.state = IDM_S_resetting;
+    f.intent = IDM_INTENT_reset;
+    f.dead_remain = true;
+    return f;
+}
+
+static struct idm_facts virgin(void)
+{
+    return (struct idm_facts){.chip = IDM_CHIP_USABLE,
+                              .chip_ours = IDM_FACT_NO,
+                              .trial = IDM_FACT_NO,
+                              .legacy_may_boot = true,
+                              .loss_moves_to_tpm = true,
+                              .seal_allowed = true,
+                              .clock_good = true};
+}
+
+/* ---- sentences ---- */
+
+static void expect(const char *source, const struct idm_facts *f, struct idm_request r,
+                   enum idm_event event, enum idm_cell_kind kind, enum idm_state next,
+                   enum idm_reason reason, enum idm_plan plan)
+{
+    struct idm_verdict v = idm_classify(f, &r);
+    enum idm_reason found = idm_reason_resolve(v.cell.reason, f);
+    cr_expect(v.event == event && v.cell.kind == kind && v.cell.next == next && found == reason &&
+                  v.cell.plan == plan,
+              "%s: found %s %s %s %s %s", source, idm_event_name(v.event),
+              idm_cell_kind_name(v.cell.kind), idm_state_name(v.cell.next), idm_reason_word(found),
+              idm_plan_info(v.cell.plan)->name);
+}
+
+#define BOOT(source, device, change, event, kind, next, reason, plan)                              \
+    ASK(source, device, change, PLAIN(BOOT), event, kind, next, reason, plan)
+#define ASK(source, device, change, request, event, kind, next, reason, plan)                      \
+    do {                                                                                           \
+        struct idm_facts f = device();                                                             \
+        change;                                                                                    \
+        expect(source, &f, request, IDM_EV_##event, IDM_CELL_##kind, IDM_S_##next, IDM_R_##reason, \
+               IDM_P_##plan);                                                                      \
+    } while (0)
+#define AS_IS          (void)0
+#define PLAIN(what)    ((struct idm_request){.kind = IDM_REQ_##what})
+#define INSTALL_LEGACY ((struct idm_request){.kind = IDM_REQ_PRE_INSTALL, .target_legacy = true})
+#define RESET_WITHOUT  ((struct idm_request){.kind = IDM_REQ_RESET, .without_tpm = true})
+
+Test(fsm_golden, first_use)
+{
+    BOOT("rule 3", virgin, AS_IS, no_record_empty, GO, blank, none, begin_provision);
+    BOOT("rule 1", virgin, (f.chip = IDM_CHIP_NONE, f.chip_ours = IDM_FACT_UNKNOWN),
+         no_record_empty_no_tpm, GO, blank, none, begin_provision_soft);
+    BOOT("design 8: broken", virgin, (f.chip = IDM_CHIP_FAILED, f.chip_ours = IDM_FACT_UNKNOWN),
+         no_record_empty_tpm_bad, GO, blank, none, begin_provision_soft);
+    BOOT("design 8: late", virgin, (f.chip = IDM_CHIP_ABSENT, f.chip_ours = IDM_FACT_UNKNOWN),
+         no_record_tpm_waiting, HOLD, none, tpm_absent, nothing);
+    BOOT("design 8: busy", virgin, (f.chip = IDM_CHIP_BUSY, f.chip_ours = IDM_FACT_UNKNOWN),
+         no_record_tpm_waiting, HOLD, none, tpm_busy, nothing);
+    BOOT("design 8: required", virgin,
+         (f.chip = IDM_CHIP_NONE, f.chip_required = true, f.chip_ours = IDM_FACT_UNKNOWN),
+         no_record_tpm_waiting, HOLD, none, tpm_absent, nothing);
+    BOOT("I12: nothing issued", virgin, f.clock_good = false, clock_bad, END, none, clock, nothing);
+    BOOT("table: room for intent and record", virgin, f.room = IDM_ROOM_IS_FULL, storage_refuses,
+         END, none, storage_full, nothing);
+}
+
+Test(fsm_golden, without_a_record)
+{
+    BOOT("rule 5: an upgrade alone", virgin,
+         (f.config_cert = f.config_key = IDM_FILE_OTHER, f.config_pair_fits = true), no_record_pair,
+         GO, software, none, adopt_pair);
+    BOOT("ff10: the chip holds our key", virgin,
+         (f.config_cert = f.config_key = IDM_FILE_OTHER, f.config_pair_fits = true,
+          f.chip_ours = IDM_FACT_YES),
+         no_record_ambiguous, HOLD, none, record_corrupt, nothing);
+    BOOT("ff10: an empty disk, our keys in the chip", virgin, f.chip_ours = IDM_FACT_YES,
+         no_record_ambiguous, HOLD, none, record_corrupt, nothing);
+    BOOT("rule 4: never mint", virgin, f.config_key = IDM_FILE_OTHER, no_record_key_only, GO,
+         software, none, adopt_key);
+    BOOT("table: w := counter", virgin,
+         (f.config_cert = IDM_FILE_OTHER, f.cert_of_chip = true, f.chip_ours = IDM_FACT_YES,
+          f.proof = IDM_PROOF_GIVEN),
+         no_record_tpm_proven, GO, tpm, none, adopt_chip);
+    BOOT("I11", virgin, f.record = IDM_RECORD_CORRUPT, record_damaged, HOLD, none, record_corrupt,
+         nothing);
+    BOOT("ff26", virgin, f.record = IDM_RECORD_NEWER, record_newer_found, HOLD, none, record_newer,
+         nothing);
+}
+
+Test(fsm_golden, evidence_comes_first)
+{
+    BOOT("I11, ff16", dual, f.evidence = IDM_EVIDENCE_CONFIG_UNREADABLE, config_unreadable, HOLD,
+         tpm_dual, config_dir_unreadable, nothing);
+    BOOT("I11, ff16", tpm, f.evidence = IDM_EVIDENCE_PERSIST_UNREADABLE, persist_unreadable, HOLD,
+         tpm, persist_unmounted, nothing);
+    BOOT("rule 2", software, f.record = IDM_RECORD_COPY_LOST, record_copy_lost, GO, software, none,
+         repair_record);
+    BOOT("I10", dual, f.counter = IDM_COUNTER_ILLEGAL, rolled_back, HOLD, tpm_dual, rolled_back,
+         hold);
+    BOOT("ff18", software, f.moved = IDM_FACT_YES, disk_moved, HOLD, software, cloned, hold);
+    BOOT("table: before rolled_back", dual, (f.dead_remain = true, f.counter = IDM_COUNTER_ILLEGAL),
+         dead_key_seen, GO, tpm_dual, none, bury);
+    BOOT("I11, ff16: not a deletion", software,
+         (f.config_cert = f.config_key = IDM_FILE_ABSENT, f.config_pair_fits = false,
+          f.config_folder_gone = true, f.record = IDM_RECORD_COPY_LOST),
+         config_wiped, GO, software, config_dir_corrupt, restore_all);
+}
+
+Test(fsm_golden, the_certificate_is_gone)
+{
+    BOOT("rule 5, I5: noted, then restored", software,
+         (f.config_cert = IDM_FILE_ABSENT, f.config_pair_fits = false), cert_deleted, GO, software,
+         none, note_deletion);
+    BOOT("design 8: due", software, f.pending = IDM_PENDING_DUE, cert_loss_due, GO, software, none,
+         begin_making);
+    BOOT("design 8: it waits for the commit", software,
+         (f.pending = IDM_PENDING_WAITING, f.trial = IDM_FACT_YES), settled, END, software, none,
+         settle);
+    BOOT("design 8: it dies with a fallback", software, f.pending = IDM_PENDING_EXPIRED,
+         cert_loss_expired, GO, software, none, drop_pending);
+    BOOT("design 8: torn is no deletion", software,
+         (f.config_cert = IDM_FILE_CORRUPT, f.config_pair_fits = false), view_damaged, GO, software,
+         none, restore_view);
+    BOOT("design 8: controllers know it by its hash", tpm, f.config_cert = IDM_FILE_ABSENT,
+         view_damaged, GO, tpm, none, restore_tpm_view);
+    BOOT("I1 > held", dual,
+         (f.config_cert = IDM_FILE_ABSENT, f.config_pair_fits = false, f.chip = IDM_CHIP_ABSENT,
+          f.proof = IDM_PROOF_UNASKED, f.counter = IDM_COUNTER_UNASKED),
+         view_damaged_legacy, GO, tpm_dual, none, restore_view);
+    BOOT("I4: nothing is generated", software,
+         (f.config_key = IDM_FILE_ABSENT, f.config_pair_fits = false, f.store_key = IDM_COPY_BAD),
+         software_key_lost, HOLD, software, key_lost, hold);
+}
+
+Test(fsm_golden, the_chip_is_gone)
+{
+    BOOT("I4", dual, (f.chip = IDM_CHIP_ABSENT, f.proof = IDM_PROOF_UNASKED), tpm_missing, HOLD,
+         tpm_dual, tpm_absent, hold);
+    BOOT("I4", tpm, (f.chip = IDM_CHIP_FAILED, f.proof = IDM_PROOF_UNASKED), tpm_broken, HOLD, tpm,
+         tpm_failed, hold);
+    BOOT("I4", tpm, (f.chip = IDM_CHIP_CLEARED, f.proof = IDM_PROOF_UNASKED), tpm_cleared, HOLD,
+         tpm, tpm_cleared, hold);
+    BOOT("I4", tpm, (f.chip = IDM_CHIP_REPLACED, f.proof = IDM_PROOF_UNASKED), tpm_replaced, HOLD,
+         tpm, tpm_replaced, hold);
+    BOOT("table: tpm_key_lost", dual, f.proof = IDM_PROOF_LOST, tpm_key_not_found, HOLD, tpm_dual,
+         tpm_key_lost, hold);
+    BOOT("I10: witness_lost", tpm, f.counter = IDM_COUNTER_LOST, witness_gone, HOLD, tpm,
+         witness_lost, hold);
+    BOOT("rule 1, ff13", software, (f.chip = IDM_CHIP_ABSENT, f.counter = IDM_COUNTER_UNASKED),
+         settled, END, software, none, settle);
+    BOOT("table: the migration is aborted", migrating,
+         (f.chip = IDM_CHIP_REPLACED, f.proof = IDM_PROOF_UNASKED, f.counter = IDM_COUNTER_UNASKED),
+         tpm_replaced, GO, software, none, drop_prepared);
+    BOOT("I3: the increment may have happened", software,
+         (f.intent = IDM_INTENT_to_tpm, f.staged = true, f.chip = IDM_CHIP_BUSY,
+          f.counter = IDM_COUNTER_UNASKED),
+         switch_unproven, HOLD, software, tpm_busy, hold);
+    BOOT("I8", resetting, (f.chip = IDM_CHIP_ABSENT, f.counter = IDM_COUNTER_UNASKED),
+         reset_blocked, HOLD, resetting, reset_incomplete, hold);
+}
+
+Test(fsm_golden, legacy_images)
+{
+    BOOT("rule 4: never overwrite a matching pair", software,
+         f.config_cert = f.config_key = IDM_FILE_OTHER, legacy_pair_changed, GO, software,
+         legacy_changed, adopt_pair);
+    BOOT("rule 4: the TPM identity stays active", dual,
+         f.config_cert = f.config_key = IDM_FILE_OTHER, legacy_pair_changed, GO, tpm_dual,
+         legacy_changed, adopt_changed_pair);
+    BOOT("I2: nobody knows T yet", dual,
+         (f.config_cert = f.config_key = IDM_FILE_OTHER, f.announced = false), legacy_won, GO,
+         software, none, adopt_pair);
+    BOOT("table: a hookless downgrade", tpm,
+         (f.config_cert = f.config_key = IDM_FILE_OTHER, f.config_pair_fits = true),
+         legacy_pair_changed, GO, tpm_dual, none, adopt_changed_pair);
+    BOOT("table: seal, steps 1 and 2", dual, f.legacy_may_boot = false, legacy_gone, GO, tpm_dual,
+         none, seal);
+    BOOT("table: after a higher resetCount", dual,
+         (f.legacy_may_boot = false, f.seal = IDM_SEAL_MATURE), seal_matured, GO, tpm, none,
+         give_up_plain);
+    BOOT("I5: not with an installation open", dual,
+         (f.legacy_may_boot = false, f.install_open = true), settled, END, tpm_dual, none, settle);
+    BOOT("design 4: hooks unproven", dual, (f.legacy_may_boot = false, f.seal_allowed = false),
+         settled, END, tpm_dual, none, settle);
+    BOOT("design 8: unknown is legacy", tpm, f.legacy_may_boot = true, legacy_needed, GO, tpm_dual,
+         none, unseal);
+}
+
+Test(fsm_golden, resets)
+{
+    ASK("I8", dual, AS_IS, PLAIN(RESET), reset_requested, GO, resetting, none, begin_reset);
+    ASK("I5: on trial", dual, f.trial = IDM_FACT_YES, PLAIN(RESET), reset_refused, REFUSE, tpm_dual,
+        none, nothing);
+    ASK("design 8: under the clock", tpm, f.clock_good = false, PLAIN(RESET), reset_refused, REFUSE,
+        tpm, none, nothing);
+    ASK("design 8: a dead chip never makes a device unresettable", tpm,
+        (f.chip = IDM_CHIP_ABSENT, f.proof = IDM_PROOF_UNASKED), RESET_WITHOUT,
+        reset_requested_chip_gone, GO, resetting, none, begin_reset_soft);
+    BOOT("I8", resetting, AS_IS, reset_begun_tpm, GO, resetting, none, destroy);
+    BOOT("I1 + I8", resetting,
+         (f.config_cert = f.config_key = IDM_FILE_OTHER, f.config_pair_fits = true),
+         reset_overtaken, GO, resetting, legacy_changed, adopt_over_reset);
+    BOOT("design 8: installers", software, f.reset_requested = true, reset_wanted, GO, resetting,
+         none, begin_reset);
+    BOOT("an installer's reset begins once", resetting, f.reset_requested = true,
+         reset_request_taken, GO, resetting, none, forget_request);
+}
+
+Test(fsm_golden, migrations_and_hooks)
+{
+    ASK("rule 5", software, AS_IS, PLAIN(PREPARE), prepare_requested, GO, migrating, none, prepare);
+    ASK("table: idempotent", dual, AS_IS, PLAIN(PREPARE), prepare_requested, REFUSE, tpm_dual, none,
+        nothing);
+    ASK("design 8: one certificate", migrating, f.keeps_one = true, PLAIN(COMMIT), commit_refused,
+        REFUSE, migrating, none, nothing);
+    ASK("I5: on trial", migrating, f.trial = IDM_FACT_UNKNOWN, PLAIN(COMMIT), commit_refused,
+        REFUSE, migrating, none, nothing);
+    ASK("design 8", migrating, AS_IS, PLAIN(COMMIT), commit_accepted, GO, migrating, none,
+        stage_switch);
+    ASK("table: the record first", migrating, AS_IS, PLAIN(ABORT), abort_requested, GO, software,
+        none, drop_prepared);
+    ASK("table: intent, then UNSEAL", tpm, AS_IS, INSTALL_LEGACY, pre_install_legacy, GO, tpm_dual,
+        none, install_and_unseal);
+    ASK("design 8: the controller does not know it", tpm, f.seal = IDM_SEAL_NONE, INSTALL_LEGACY,
+        pre_install_impossible, REFUSE, tpm, none, nothing);
+    ASK("table: nothing else", tpm, AS_IS, PLAIN(PRE_INSTALL), pre_install_aware, GO, tpm, none,
+        open_install);
+    ASK("design 8: not \"slot empty\"", dual, AS_IS, PLAIN(INSTALL_FAILED), install_failed, GO,
+        tpm_dual, none, note_failed_install);
+}
