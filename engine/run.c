@@ -252,7 +252,8 @@ static void carry_out(struct idm_engine *e, const struct idm_request *request,
         ret->exit = IDM_EXIT_FAILED;
     } else if (v.cell.kind == IDM_CELL_REFUSE) {
         ret->exit = v.cell.exit == 1 ? IDM_EXIT_REFUSED : IDM_EXIT_FAILED;
-        ret->refused = v.cell.why;
+        ret->refused =
+            v.event == IDM_EV_reset_refused ? idm_reset_obstacle(&e->facts, request) : v.cell.why;
     }
 }
 

@@ -103,8 +103,10 @@ static enum idm_fact_tri changed_since(const struct idm_engine *e,
     bool other = strcmp(i->other, install->slot) == 0;
     const uint8_t *now = own ? i->own_fingerprint : i->other_fingerprint;
     bool readable = own ? i->own_has_fingerprint : (other && i->other_has_fingerprint);
-    if (!readable || !install->has_before)
+    if (!readable)
         return IDM_FACT_UNKNOWN;
+    if (!install->has_before) /* the slot was empty, or could not be read: now it can */
+        return IDM_FACT_YES;
     return idm_same(now, install->before, IDM_SHA256_SIZE) ? IDM_FACT_NO : IDM_FACT_YES;
 }
 

@@ -31,17 +31,17 @@
       "wait; idmode tries again at the next run")                                                  \
     X(tpm_failed, "tpm-failed", "the TPM reports a failure of its own",                            \
       "power-cycle the device; if it stays, the chip is broken: idmode factory-reset "             \
-      "--without-tpm")                                                                             \
+      "--yes --without-tpm REASON")                                                                \
     X(tpm_locked, "tpm-locked", "the TPM is in dictionary-attack lockout",                         \
       "wait for the lockout to end, or clear it with the lockout authorisation")                   \
     X(tpm_owned, "tpm-owned", "the TPM has an owner authorisation or objects that are not ours",   \
       "configure owner-auth-file, or other handles")                                               \
     X(tpm_cleared, "tpm-cleared", "the TPM was cleared: its keys are gone for ever",               \
-      "idmode factory-reset makes a new identity")                                                 \
+      "idmode factory-reset --yes makes a new identity")                                           \
     X(tpm_replaced, "tpm-replaced", "this is another TPM than the one that holds the identity",    \
       "put the old board or chip back, or idmode factory-reset --yes --without-tpm REASON")        \
     X(tpm_key_lost, "tpm-key-lost", "no copy of the device key works in this TPM",                 \
-      "idmode doctor shows the copies; idmode factory-reset makes a new identity")                 \
+      "idmode doctor shows the copies; idmode factory-reset --yes makes a new one")                \
     X(tpm_malfunction, "tpm-malfunction", "the TPM was broken when the device was set up",         \
       "the device works in software mode; repair the chip, then idmode migrate prepare")           \
     X(tpm_volatile, "tpm-volatile", "the TPM forgets what it was given",                           \
@@ -59,7 +59,7 @@
       "the persist directory cannot be read or is not mounted",                                    \
       "mount it or repair its file system, then idmode boot")                                      \
     X(key_lost, "key-lost", "no good copy of the software key is left",                            \
-      "restore /config/device.key.pem from a backup, or idmode factory-reset")                     \
+      "restore /config/device.key.pem from a backup, or idmode factory-reset --yes")               \
     X(cert_corrupt, "cert-corrupt", "no good copy of the certificate is left",                     \
       "restore it from a backup; it is issued again under a plausible clock")                      \
     X(record_corrupt, "record-corrupt",                                                            \
@@ -68,9 +68,9 @@
     X(record_newer, "record-newer", "the record was written by a newer idmode",                    \
       "boot the newer image; nothing was changed")                                                 \
     X(rolled_back, "rolled-back", "the storage is older than the TPM's counter: a restored copy",  \
-      "restore the newest copy, or idmode hold clear --reason rolled-back")                        \
+      "restore the newest copy; idmode hold show names the other ways out")                        \
     X(cloned, "cloned", "the storage belongs to another device",                                   \
-      "put it back, or idmode hold clear --reason cloned --to new-identity")                       \
+      "put it back, or idmode factory-reset --yes makes a new identity here")                      \
     X(clock, "clock", "the clock is implausible, so no certificate can be issued",                 \
       "set the clock")                                                                             \
     X(storage_full, "storage-full", "no room left for a change",                                   \
@@ -292,6 +292,9 @@ bool idm_event_raised(enum idm_event event, const struct idm_facts *facts,
                       const struct idm_request *request);
 /* Rows from here on answer requests. */
 enum idm_event idm_first_request_event(void);
+
+/* What stands in the way of a factory reset that is refused: the first that is missing, as a clause. */
+const char *idm_reset_obstacle(const struct idm_facts *facts, const struct idm_request *request);
 
 /* The reason behind IDM_R_by_chip and IDM_R_by_room; others as they are. */
 enum idm_reason idm_reason_resolve(enum idm_reason reason, const struct idm_facts *facts);

@@ -2,6 +2,8 @@
 /* raised_request.c - what hooks and operators ask for. */
 #include "fsm/predicates.h"
 
+#include <stddef.h>
+
 /* ---- requests ---- */
 
 static bool installing(const struct idm_request *r, bool legacy)
@@ -79,17 +81,29 @@ static bool reset_without_chip(const struct idm_facts *f, const struct idm_reque
     return r->without_tpm || (none && no_key) || (dead && never_had_one);
 }
 
+const char *idm_reset_obstacle(const struct idm_facts *f, const struct idm_request *r)
+{
+    if (f->evidence != IDM_EVIDENCE_READABLE)
+        return "a directory that may hold the old identity cannot be read";
+    if (f->record == IDM_RECORD_NEWER)
+        return "the record was written by a newer idmode";
+    if (f->trial == IDM_FACT_YES)
+        return "the running image is on trial: commit it first";
+    if (!f->clock_good)
+        return "the clock is implausible: set it first";
+    if (f->room != IDM_ROOM_IS_OK)
+        return "there is no room for a new identity, or a file system is read-only";
+    if (reset_without_chip(f, r))
+        return NULL;
+    if (f->chip != IDM_CHIP_USABLE && f->chip != IDM_CHIP_CLEARED)
+        return "the TPM that holds the old key does not do its part: without it only by an "
+               "operator's word, --without-tpm REASON";
+    return f->clear_refused ? "the TPM refuses to be cleared: use --reset rekey" : NULL;
+}
+
 RAISED(reset_refused)
 {
-    if (r->kind != IDM_REQ_RESET || f->state == IDM_S_resetting)
-        return false;
-    if (f->trial == IDM_FACT_YES || !f->clock_good || f->room != IDM_ROOM_IS_OK ||
-        f->evidence != IDM_EVIDENCE_READABLE || f->record == IDM_RECORD_NEWER)
-        return true;
-    if (reset_without_chip(f, r))
-        return false;
-    bool chip = f->chip == IDM_CHIP_USABLE || f->chip == IDM_CHIP_CLEARED;
-    return !chip || f->clear_refused;
+    return r->kind == IDM_REQ_RESET && f->state != IDM_S_resetting && idm_reset_obstacle(f, r);
 }
 
 RAISED(reset_changed)
