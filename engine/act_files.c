@@ -81,7 +81,12 @@ int idm_do_put_tpm_cert_in_config(struct idm_engine *e, struct idm_error *err)
         return idm_put(e, IDM_F_CONFIG_CERT, cert, err);
     /* A plan that has just made it has not loaded it. */
     _cleanup_bytes_ struct idm_bytes fresh = {0};
+    struct idm_cert_info info = {0};
     int rc = e->be->file_read(e->be->self, IDM_F_PERSIST_TPM_CERT, &fresh, err);
+    if (rc == 0)
+        rc = e->be->cert_inspect(e->be->self, &fresh, &info, err);
+    if (rc == 0 && !idm_same(info.sha256, e->record.tpm_cert, IDM_SHA256_SIZE))
+        rc = missing(err, "restore the TPM certificate");
     return rc ? rc : idm_put(e, IDM_F_CONFIG_CERT, &fresh, err);
 }
 

@@ -213,6 +213,26 @@ static void look_into_tss2(struct idm_engine *e, enum idm_file file, struct idm_
         ret->rc = e->be->tss2_inspect(e->be->self, &loaded->bytes, &ret->info, NULL);
 }
 
+/* A second copy mostly holds the first one's bytes: looking into a key or a certificate is by far the
+ * dearest part of a boot, and is done once for both. */
+static bool same_copies(const struct idm_engine *e, enum idm_file first, enum idm_file second)
+{
+    const struct idm_loaded *a = &e->files[first];
+    const struct idm_loaded *b = &e->files[second];
+    return a->rc == 0 && b->rc == 0 && a->bytes.size == b->bytes.size &&
+           idm_same(a->bytes.data, b->bytes.data, a->bytes.size);
+}
+
+static void look_into_certs(struct idm_engine *e, enum idm_file first, struct idm_seen_cert *ret,
+                            enum idm_file second, struct idm_seen_cert *ret_second)
+{
+    look_into_cert(e, first, ret);
+    if (same_copies(e, first, second))
+        *ret_second = *ret;
+    else
+        look_into_cert(e, second, ret_second);
+}
+
 void idm_load_files(struct idm_engine *e)
 {
     idm_free_files(e);
@@ -220,14 +240,19 @@ void idm_load_files(struct idm_engine *e)
         struct idm_loaded *loaded = &e->files[evidence[i]];
         loaded->rc = idm_read(e, evidence[i], &loaded->bytes);
     }
-    look_into_cert(e, IDM_F_CONFIG_CERT, &e->config_cert);
-    look_into_cert(e, IDM_F_PERSIST_CERT, &e->store_cert);
-    look_into_cert(e, IDM_F_CONFIG_TPM_CERT, &e->tpm_cert_config);
-    look_into_cert(e, IDM_F_PERSIST_TPM_CERT, &e->tpm_cert_persist);
+    look_into_certs(e, IDM_F_CONFIG_CERT, &e->config_cert, IDM_F_PERSIST_CERT, &e->store_cert);
+    look_into_certs(e, IDM_F_CONFIG_TPM_CERT, &e->tpm_cert_config, IDM_F_PERSIST_TPM_CERT,
+                    &e->tpm_cert_persist);
     look_into_key(e, IDM_F_CONFIG_KEY, &e->config_key);
-    look_into_key(e, IDM_F_PERSIST_KEY, &e->store_key);
+    if (same_copies(e, IDM_F_CONFIG_KEY, IDM_F_PERSIST_KEY))
+        e->store_key = e->config_key;
+    else
+        look_into_key(e, IDM_F_PERSIST_KEY, &e->store_key);
     look_into_tss2(e, IDM_F_CONFIG_TSS2, &e->tss2_config);
-    look_into_tss2(e, IDM_F_PERSIST_TSS2, &e->tss2_persist);
+    if (same_copies(e, IDM_F_CONFIG_TSS2, IDM_F_PERSIST_TSS2))
+        e->tss2_persist = e->tss2_config;
+    else
+        look_into_tss2(e, IDM_F_PERSIST_TSS2, &e->tss2_persist);
 }
 
 void idm_free_files(struct idm_engine *e)

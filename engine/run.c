@@ -142,7 +142,9 @@ static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct i
     if (rc && refused_first_key(e, rc))
         return 0;
     if (rc && plan->tolerates != IDM_R_none) {
-        add_reason(e, plan->tolerates);
+        add_reason(e, rc == IDM_E_READ_ONLY ? IDM_R_storage_read_only
+                      : rc == IDM_E_FULL    ? IDM_R_storage_full
+                                            : plan->tolerates);
         e->tried[v->event / 64] |= UINT64_C(1) << (v->event % 64);
         return 0;
     }

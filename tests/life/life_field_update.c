@@ -403,8 +403,13 @@ Test(field_room, row_30_full_disk_degrades_and_the_identity_works)
     boot(0);
     status_is("tpm", "tpm-dual", "");
     still(&before);
-    /* something is due, and there is no room for it */
+    /* what a legacy image needs is repaired where there is room for it */
     OK(idm_device_delete(&device, CONFIG_CERT));
+    boot(0);
+    status_is("tpm", "tpm-dual", "");
+    legacy_pair();
+    /* something is due, and there is no room for it */
+    OK(idm_device_delete(&device, CONFIG_RECORD));
     boot(0);
     status_is("tpm", "tpm-dual", "storage-full");
     still(&before);
