@@ -167,7 +167,8 @@ bool idm_options_open_standard(void)
     for (int fd = 0; fd <= 2; fd++) {
         if (fcntl(fd, F_GETFD) != -1 || errno != EBADF)
             continue;
-        if (open("/dev/null", O_RDWR) != fd)
+        int opened = open("/dev/null", O_RDWR); /* the lowest that is free: this one */
+        if (opened != fd)
             return false;
     }
     return true;

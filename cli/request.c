@@ -46,8 +46,8 @@ int idm_run_request(const struct idm_options *options, const struct idm_ask *ask
     if (rc)
         return rc;
     struct idm_ask complete = *ask;
-    complete.clears = options->reset ? strcmp(options->reset, "clear") == 0
-                                     : s.settings.reset == IDM_RESET_CLEAR;
+    complete.clears =
+        options->reset ? strcmp(options->reset, "clear") == 0 : s.settings.reset == IDM_RESET_CLEAR;
     rc = (int)idm_engine_request(s.engine, &complete, &outcome);
     idm_say_result(&s, &outcome);
     return rc;

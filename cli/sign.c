@@ -71,11 +71,16 @@ static int hash_input(const struct idm_options *options, const char *name,
 static int write_out(const struct idm_options *options, const void *data, size_t size,
                      struct idm_error *err)
 {
-    FILE *out = options->out ? fopen(options->out, "we") : stdout;
-    if (!out)
-        return idm_fail_errno(err, IDM_E_STORAGE, options->out, errno);
-    bool good = fwrite(data, 1, size, out) == size;
-    good = (options->out ? fclose(out) : fflush(out)) == 0 && good;
+    bool good = false;
+    if (options->out) {
+        FILE *out = fopen(options->out, "we");
+        if (!out)
+            return idm_fail_errno(err, IDM_E_STORAGE, options->out, errno);
+        good = fwrite(data, 1, size, out) == size;
+        good = fclose(out) == 0 && good;
+    } else {
+        good = fwrite(data, 1, size, stdout) == size && fflush(stdout) == 0;
+    }
     return good ? 0 : idm_fail_errno(err, IDM_E_STORAGE, "write the output", errno);
 }
 

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAGIC       "IDMODEREC"
 #define MAGIC_SIZE  9u
 #define HEADER_SIZE (MAGIC_SIZE + 2u + 2u + 4u)
 #define SIZE_MAX_V1 4096u
+
+static const uint8_t magic[MAGIC_SIZE] = {'I', 'D', 'M', 'O', 'D', 'E', 'R', 'E', 'C'};
 
 /* One walk over the fields serves both directions, so that they cannot differ. */
 struct walk {
@@ -177,7 +178,7 @@ int idm_record_encode(const struct idm_record *record, uint8_t *ret_bytes)
     uint16_t version = IDM_RECORD_VERSION;
     uint16_t min_reader = IDM_RECORD_MIN_READER;
     uint32_t size = (uint32_t)idm_record_size();
-    memcpy(ret_bytes, MAGIC, MAGIC_SIZE);
+    memcpy(ret_bytes, magic, sizeof magic);
     struct walk w = {.at = ret_bytes + MAGIC_SIZE, .writing = true};
     walk_header(&w, &version, &min_reader, &size);
     walk_record(&w, &copy);
@@ -197,7 +198,7 @@ int idm_record_decode(const void *bytes, size_t size, struct idm_record *ret)
 {
     uint8_t buffer[SIZE_MAX_V1];
     uint8_t hash[IDM_SHA256_SIZE];
-    if (size < HEADER_SIZE + IDM_SHA256_SIZE || memcmp(bytes, MAGIC, MAGIC_SIZE) != 0)
+    if (size < HEADER_SIZE + IDM_SHA256_SIZE || memcmp(bytes, magic, sizeof magic) != 0)
         return IDM_E_CORRUPT;
     int rc = idm_sha256(bytes, size - IDM_SHA256_SIZE, hash);
     if (rc)
@@ -370,17 +371,16 @@ const struct idm_slot *idm_record_slot(const struct idm_record *record, const ch
 
 struct idm_slot *idm_record_slot_make(struct idm_record *record, const char *name, const char *keep)
 {
-    struct idm_slot *slot = NULL;
-    for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
-        if (record->slots[i].known && strcmp(record->slots[i].name, name) == 0)
-            return &record->slots[i];
-    for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
-        if (!record->slots[i].known)
-            slot = &record->slots[i];
-    for (size_t i = 0; !slot && i < IDM_SLOTS; i++)
-        if (!keep || strcmp(record->slots[i].name, keep) != 0)
-            slot = &record->slots[i];
-    *slot = (struct idm_slot){.known = 1};
-    (void)snprintf(slot->name, sizeof slot->name, "%s", name);
-    return slot;
+    struct idm_slot *place = &record->slots[0];
+    for (size_t i = 0; i < IDM_SLOTS; i++) {
+        struct idm_slot *slot = &record->slots[i];
+        if (slot->known && strcmp(slot->name, name) == 0)
+            return slot;
+        bool kept = place->known && keep && strcmp(place->name, keep) == 0;
+        if (place->known && (kept || !slot->known))
+            place = slot;
+    }
+    *place = (struct idm_slot){.known = 1};
+    (void)snprintf(place->name, sizeof place->name, "%s", name);
+    return place;
 }

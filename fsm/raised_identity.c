@@ -151,6 +151,9 @@ RAISED(view_damaged)
     /* In tpm the pair of the record is there only when an unseal was cut before its record. */
     if (f->state == IDM_S_tpm && f->legacy_may_boot && pair_of_record(f))
         return false;
+    /* A pair that somebody made may only wait for room to be adopted: it is not overwritten meanwhile. */
+    if (foreign_pair(f))
+        return false;
     if (f->state == IDM_S_tpm)
         return f->config_cert != IDM_FILE_TPM || f->config_key != IDM_FILE_ABSENT;
     return holds_pair(f->state) && !pair_of_record(f) && plain_pair(f);

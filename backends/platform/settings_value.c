@@ -178,7 +178,7 @@ static bool put_subject(void *field, size_t size, const char *text)
     X509_NAME *name = NULL;
     if (strlen(text) >= sizeof sample)
         return false;
-    strcpy(sample, text);
+    memcpy(sample, text, strlen(text) + 1);
     for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++) {
         size_t length = strlen(placeholders[i]);
         for (char *at = strstr(sample, placeholders[i]); at; at = strstr(at, placeholders[i])) {

@@ -68,12 +68,14 @@ static void sign_in(int fd, const char *who)
 static int fail_busy(int fd, const char *what, struct idm_error *err)
 {
     char text[WHO_MAX + 32];
-    char who[WHO_MAX + 1] = "";
-    long pid = 0;
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     text[n > 0 ? n : 0] = 0;
-    if (sscanf(text, "%ld %64[^\n]", &pid, who) != 2 || pid <= 0)
+    char *who = NULL;
+    long pid = strtol(text, &who, 10);
+    if (pid <= 0 || *who != ' ' || !who[1] || who[1] == '\n')
         return idm_fail(err, IDM_E_LOCK, what, "held by another process");
+    who++;
+    who[strcspn(who, "\n")] = 0;
     for (char *c = who; *c; c++)
         if (!isprint((unsigned char)*c))
             *c = '?';

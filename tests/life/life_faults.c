@@ -262,7 +262,7 @@ Test(faults, nonsense_at_first_use_makes_no_software_identity)
 
     open_device(&(struct idm_device_options){.conf = TPM_CONF("wait = 0s")});
     OK(idm_device_freeze(&device, "new"));
-    for (n = 1;; n++) {
+    for (n = 1;; n += n < 12 ? 1 : 3) { /* the first ones decide, the others make */
         const char *fault = NONSENSE[n % NONSENSES];
 
         OK(idm_device_thaw(&device, "new"));

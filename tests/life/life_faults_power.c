@@ -128,7 +128,7 @@ static void judge_provisioning(const char *at, void *more)
 Test(power, cut_at_commands_of_first_provisioning)
 {
     open_device(NULL);
-    cut_everywhere(&(struct scene){.act = act_boot, .judge = judge_provisioning, .steady = 3}, 6);
+    cut_everywhere(&(struct scene){.act = act_boot, .judge = judge_provisioning, .steady = 3}, 10);
 }
 
 /* The deletion was noted and the exact bytes were back before the switch began. */
@@ -150,7 +150,7 @@ Test(power, cut_at_commands_of_the_switch)
     before = active();
     OK(idm_device_delete(&device, CONFIG_CERT));
     cut_everywhere(
-        &(struct scene){.act = act_boot, .judge = judge_switch, .more = &before, .steady = 3}, 6);
+        &(struct scene){.act = act_boot, .judge = judge_switch, .more = &before, .steady = 3}, 10);
 }
 
 static int act_reset(void)
@@ -185,6 +185,6 @@ Test(power, cut_at_commands_of_a_factory_reset)
     story.before = active();
     story.file = keep(PERSIST_TSS2);
     cut_everywhere(
-        &(struct scene){.act = act_reset, .judge = judge_reset, .more = &story, .steady = 10}, 8);
+        &(struct scene){.act = act_reset, .judge = judge_reset, .more = &story, .steady = 10}, 12);
     drop(&story.file);
 }
