@@ -4,6 +4,7 @@
 #include "backends/store/place.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
