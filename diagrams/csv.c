@@ -21,7 +21,7 @@ static void print_cell(FILE *out, enum idm_event event, enum idm_state state)
     struct idm_cell cell = idm_table_cell(event, state);
     char code[8] = "";
     if (cell.kind == IDM_CELL_REFUSE)
-        (void)snprintf(code, sizeof code, "%d", cell.exit);
+        (void)snprintf(code, sizeof code, "%u", cell.exit);
     print_field(out, idm_event_name(event), ',');
     print_field(out, idm_state_name(state), ',');
     print_field(out, idm_cell_kind_name(cell.kind), ',');

@@ -52,7 +52,7 @@ static void print_cell(FILE *out, enum idm_event event, enum idm_state state)
         (void)fputs("ignored", out);
         break;
     case IDM_CELL_REFUSE:
-        (void)fprintf(out, "refused (%d)", cell.exit);
+        (void)fprintf(out, "refused (%u)", cell.exit);
         break;
     case IDM_CELL_NEVER:
     case IDM_CELL_MISSING:

@@ -220,7 +220,7 @@ static enum idm_pending pending_fact(const struct idm_engine *e, enum idm_fact_t
         return IDM_PENDING_EXPIRED;
     if (r->pending_on_trial) {
         const struct idm_images *i = &e->images;
-        bool same_slot = strcmp(r->pending_slot, i->own) == 0;
+        bool same_slot = !r->pending_slot[0] || !i->own[0] || strcmp(r->pending_slot, i->own) == 0;
         bool same_image = !r->pending_has_fingerprint || !i->own_has_fingerprint ||
                           idm_same(r->pending_fingerprint, i->own_fingerprint, IDM_SHA256_SIZE);
         if (!same_slot || !same_image)

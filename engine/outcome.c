@@ -36,6 +36,8 @@ static enum idm_mode mode_now(const struct idm_engine *e, const struct idm_loop_
     enum idm_mode mode = idm_identity_mode(e);
     if (end->held)
         return IDM_MODE_UNKNOWN;
+    if (e->record.staged && e->record.intent == IDM_INTENT_to_tpm)
+        return IDM_MODE_UNKNOWN; /* the increment may have happened: neither identity is asserted */
     if (mode == IDM_MODE_TPM && e->facts.proof != IDM_PROOF_GIVEN)
         return IDM_MODE_UNKNOWN;
     if (mode != IDM_MODE_NONE && !e->unrecorded_pair && e->record.announced != e->record.epoch)

@@ -135,10 +135,6 @@ static int take_step(struct idm_engine *e, const struct idm_verdict *v, struct i
     }
     struct idm_error failure = {0};
     int rc = run_plan(e, plan, &failure);
-    if (rc) { /* only what is on disk counts: a failed plan leaves edits that never got there */
-        struct idm_facts scratch = e->facts;
-        idm_load_record(e, &scratch);
-    }
     if (rc && refused_first_key(e, rc))
         return 0;
     if (rc && plan->tolerates != IDM_R_none) {

@@ -14,7 +14,7 @@ static const raised_fn raised[IDM_EVENT_COUNT] = {
 
 enum idm_event idm_first_request_event(void)
 {
-    return IDM_EV_pre_install_impossible;
+    return IDM_EV_request_blind;
 }
 
 bool idm_event_raised(enum idm_event event, const struct idm_facts *facts,

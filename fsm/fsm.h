@@ -228,12 +228,13 @@ enum idm_cell_kind {
     IDM_CELL_NEVER,  /* cannot happen, `why` shows it */
 };
 
+/* Bit-fields: the matrix is the largest thing that a device carries of us. */
 struct idm_cell {
-    enum idm_cell_kind kind;
-    enum idm_state next;
-    enum idm_plan plan;
-    enum idm_reason reason; /* GO, END: reported in this boot; HOLD: held for it */
-    int exit;               /* REFUSE: 1 refused, 5 an operation failed */
+    enum idm_cell_kind kind : 8;
+    enum idm_state next : 8;
+    enum idm_plan plan : 8;
+    enum idm_reason reason : 8; /* GO, END: reported in this boot; HOLD: held for it */
+    unsigned int exit : 8;      /* REFUSE: 1 refused, 5 an operation failed */
     const char *why;
 };
 

@@ -101,7 +101,8 @@ RAISED(making_abandoned)
 RAISED(making_begun)
 {
     REQUEST_UNUSED;
-    return making(f) && f->chip == IDM_CHIP_USABLE;
+    /* Begun before a trial, it waits for its end. */
+    return making(f) && f->chip == IDM_CHIP_USABLE && f->trial == IDM_FACT_NO;
 }
 
 /* ---- the legacy view ---- */

@@ -11,6 +11,11 @@ static bool installing(const struct idm_request *r, bool legacy)
     return r->kind == IDM_REQ_PRE_INSTALL && r->target_legacy == legacy;
 }
 
+static bool blind(const struct idm_facts *f)
+{
+    return f->evidence != IDM_EVIDENCE_READABLE;
+}
+
 /* A repeated pre-install is not late where its work is still to be done. */
 static bool late(const struct idm_facts *f, const struct idm_request *r)
 {
@@ -19,12 +24,33 @@ static bool late(const struct idm_facts *f, const struct idm_request *r)
 
 RAISED(hook_late)
 {
-    return late(f, r);
+    return late(f, r) && !blind(f);
+}
+
+static bool is_hook(const struct idm_request *r)
+{
+    return r->kind == IDM_REQ_PRE_INSTALL || r->kind == IDM_REQ_POST_INSTALL ||
+           r->kind == IDM_REQ_INSTALL_FAILED || r->kind == IDM_REQ_COMMITTED ||
+           r->kind == IDM_REQ_ROLLBACK;
+}
+
+RAISED(request_blind)
+{
+    return blind(f) && !is_hook(r) && r->kind != IDM_REQ_RELEASE_RETRY;
+}
+
+RAISED(hook_blind)
+{
+    return blind(f) && is_hook(r) && !installing(r, true);
 }
 
 RAISED(pre_install_impossible)
 {
-    if (!installing(r, true) || f->state == IDM_S_blank)
+    if (!installing(r, true))
+        return false;
+    if (blind(f)) /* what the old image would find there cannot be seen */
+        return true;
+    if (f->state == IDM_S_blank)
         return false;
     if (f->state == IDM_S_none) /* a record that cannot be read may speak of a sealed key */
         return f->record != IDM_RECORD_ABSENT && !f->config_pair_fits;
@@ -43,25 +69,22 @@ RAISED(pre_install_legacy)
 
 RAISED(pre_install_aware)
 {
-    return installing(r, false) && !late(f, r);
+    return installing(r, false) && !late(f, r) && !blind(f);
 }
 
 RAISED(post_install)
 {
-    (void)f;
-    return !r->late && r->kind == IDM_REQ_POST_INSTALL;
+    return !r->late && !blind(f) && r->kind == IDM_REQ_POST_INSTALL;
 }
 
 RAISED(install_failed)
 {
-    (void)f;
-    return !r->late && r->kind == IDM_REQ_INSTALL_FAILED;
+    return !r->late && !blind(f) && r->kind == IDM_REQ_INSTALL_FAILED;
 }
 
 RAISED(committed)
 {
-    (void)f;
-    return !r->late && r->kind == IDM_REQ_COMMITTED;
+    return !r->late && !blind(f) && r->kind == IDM_REQ_COMMITTED;
 }
 
 RAISED(rollback_announced)

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bench.c - measures a device against its goals: idm-bench RELEASE_BUILD_DIR. */
+#include "tests/bench/bench.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SHIM      IDM_TEST_BUILD_DIR "/tests/tcti_shim.so"
+#define TEST_CONF "/etc/idmode/idmode.conf.d/50-test.conf"
+#define COMMAND   16 /* words of one idmode command, at most */
+
+struct idm_device bench_device;
+
+/* ---- the table ---- */
+
+void bench_heading(const char *text)
+{
+    printf("\n%-60s %12s %10s\n", text, "measured", "goal");
+}
+
+void bench_row(const char *what, double figure, int decimals, const char *unit, double goal)
+{
+    char measured[32], wanted[32] = "";
+
+    snprintf(measured, sizeof(measured), "%.*f%s%s", decimals, figure, unit[0] ? " " : "", unit);
+    if (goal >= 0)
+        snprintf(wanted, sizeof(wanted), "<= %g", goal);
+    printf("  %-58s %12s %10s  %s\n", what, measured, wanted,
+           goal < 0         ? ""
+           : figure <= goal ? "OK"
+                            : "MISSED");
+    fflush(stdout);
+}
+
+void bench_fail(const char *format, ...)
+{
+    va_list arguments;
+
+    fflush(stdout);
+    fprintf(stderr, "idm-bench: ");
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\n");
+    idm_device_close(&bench_device);
+    exit(1);
+}
+
+/* ---- TPM commands ---- */
+
+static void must(int result)
+{
+    if (result != 0)
+        bench_fail("%s", bench_device.error);
+}
+
+static void open_device(const struct idm_device_options *options)
+{
+    idm_device_close(&bench_device);
+    must(idm_device_open(&bench_device, options));
+}
+
+static void log_path(char ret_path[IDM_DEVICE_PATH_SIZE])
+{
+    snprintf(ret_path, IDM_DEVICE_PATH_SIZE, "%s/commands", bench_device.base);
+}
+
+static void begin_count(void)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+
+    log_path(path);
+    unlink(path);
+    int size = snprintf(bench_device.tcti, sizeof(bench_device.tcti), SHIM ":log=%s,child=%s", path,
+                        bench_device.tpm.tcti);
+    if (size < 0 || (size_t)size >= sizeof(bench_device.tcti))
+        bench_fail("the path %s is too long", path);
+}
+
+/* Without a log nothing was asked. */
+static unsigned end_count(void)
+{
+    char path[IDM_DEVICE_PATH_SIZE], line[64];
+    unsigned count = 0;
+
+    snprintf(bench_device.tcti, sizeof(bench_device.tcti), "%s", bench_device.tpm.tcti);
+    log_path(path);
+    FILE *log = fopen(path, "re");
+    if (log == NULL)
+        return 0;
+    while (fgets(line, sizeof(line), log) != NULL)
+        count++;
+    fclose(log);
+    return count;
+}
+
+/* Words of `idmode …`; "boot" is a power cycle. */
+static void run(const char *text)
+{
+    char copy[256];
+    const char *words[COMMAND + 1] = {NULL};
+    size_t n = 0;
+
+    if (strcmp(text, "boot") == 0) {
+        must(idm_device_boot(&bench_device));
+    } else {
+        snprintf(copy, sizeof(copy), "%s", text);
+        for (char *word = strtok(copy, " "); word != NULL && n < COMMAND; word = strtok(NULL, " "))
+            words[n++] = word;
+        must(idm_device_run(&bench_device, NULL, "message", 7, words));
+    }
+    if (bench_device.image.aware && bench_device.exit_code != 0)
+        bench_fail("idmode %s: exit %d: %s", text, bench_device.exit_code, bench_device.said);
+}
+
+static void expect(const char *state)
+{
+    json_t *status;
+
+    must(idm_device_status(&bench_device, &status));
+    const char *found = json_string_value(json_object_get(status, "state"));
+    if (found == NULL || strcmp(found, state) != 0)
+        bench_fail("the device is %s, not %s: nothing to measure", found != NULL ? found : "gone",
+                   state);
+    json_decref(status);
+}
+
+/* What it costs to get to `state` by this command. */
+static void count(const char *what, const char *command, const char *state, double goal)
+{
+    begin_count();
+    run(command);
+    unsigned commands = end_count();
+    expect(state);
+    bench_row(what, commands, 0, "", goal);
+}
+
+static void software_device(void)
+{
+    open_device(&(struct idm_device_options){.legacy = true});
+    run("boot");
+    must(idm_device_put_image(&bench_device, 0, true, "2.0"));
+}
+
+static void commands_in_use(void)
+{
+    bench_heading("TPM commands, in use");
+    open_device(NULL);
+    run("boot");
+    count("steady boot, key by handle", "boot", "tpm-dual", 3);
+    count("sign, key by handle", "sign", "tpm-dual", 1);
+    open_device(&(struct idm_device_options){.conf = "[tpm]\nkey-storage = tss2\n"});
+    run("boot");
+    count("steady boot, key by file alone", "boot", "tpm-dual", 5);
+    count("sign, key by file alone", "sign", "tpm-dual", BENCH_NO_GOAL);
+    software_device();
+    run("boot");
+    count("steady boot, software", "boot", "software", 0);
+    count("sign, software", "sign", "software", 0);
+}
+
+static void commands_of_first_use(void)
+{
+    bench_heading("TPM commands, first use");
+    open_device(NULL);
+    count("provisioning", "boot", "tpm-dual", BENCH_NO_GOAL);
+    open_device(&(struct idm_device_options){.conf = "[image]\nother-slot = aware\n"});
+    count("provisioning, no old image can boot", "boot", "tpm", BENCH_NO_GOAL);
+    software_device();
+    count("adoption of a software pair", "boot", "software", BENCH_NO_GOAL);
+}
+
+static void commands_of_moves(void)
+{
+    bench_heading("TPM commands, moves to the TPM");
+    software_device();
+    run("boot");
+    must(idm_device_delete(&bench_device, "/config/device.cert.pem"));
+    count("certificate deleted, boot", "boot", "tpm-dual", BENCH_NO_GOAL);
+    software_device();
+    run("boot");
+    count("migrate prepare", "migrate prepare", "migrating", BENCH_NO_GOAL);
+    count("migrate abort", "migrate abort", "software", BENCH_NO_GOAL);
+    run("migrate prepare");
+    count("migrate commit", "migrate commit", "tpm-dual", BENCH_NO_GOAL);
+}
+
+static void commands_of_seals(void)
+{
+    static const char sealing[] = "[identity]\nlegacy-key = seal\n";
+
+    bench_heading("TPM commands, the legacy key");
+    open_device(&(struct idm_device_options){.conf = sealing});
+    run("boot");
+    must(idm_device_write_text(&bench_device, TEST_CONF,
+                               "[identity]\nlegacy-key = seal\n[image]\nother-slot = aware\n"));
+    count("sealed (boot)", "boot", "tpm-dual", BENCH_NO_GOAL);
+    count("plain copies given up (boot)", "boot", "tpm", BENCH_NO_GOAL);
+    count("steady boot, sealed", "boot", "tpm", 3);
+    count("unsealed (hook pre-install)",
+          "hook pre-install --target-aware no --target-slot B --install-id 1", "tpm-dual",
+          BENCH_NO_GOAL);
+}
+
+static void commands_of_resets(void)
+{
+    bench_heading("TPM commands, factory reset");
+    open_device(NULL);
+    run("boot");
+    count("factory-reset", "factory-reset --yes", "tpm-dual", BENCH_NO_GOAL);
+    count("the boot after it", "boot", "tpm-dual", BENCH_NO_GOAL);
+    count("factory-reset --reset clear", "factory-reset --yes --reset clear", "tpm-dual",
+          BENCH_NO_GOAL);
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: idm-bench RELEASE_BUILD_DIR\n");
+        return 2;
+    }
+    commands_in_use();
+    commands_of_first_use();
+    commands_of_moves();
+    commands_of_seals();
+    commands_of_resets();
+
+    bench_heading("Everything else, steady boot with handle");
+    open_device(NULL);
+    run("boot");
+    bench_files();
+    bench_time(argv[1]);
+    bench_memory(argv[1]);
+    bench_mode(argv[1]);
+    bench_size(argv[1]);
+    idm_device_close(&bench_device);
+    return 0;
+}
