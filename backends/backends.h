@@ -263,7 +263,6 @@ struct idm_backends {
      * owner authorisation. */
     int (*tpm_counter_make)(void *self, uint32_t index, struct idm_error *err);
     int (*tpm_counter_increment)(void *self, uint32_t index, struct idm_error *err);
-    int (*tpm_counter_remove)(void *self, uint32_t index, struct idm_error *err);
     /* Epoch parent: a storage key made under the SRK (which is made and persisted at srk_handle
      * when that is empty), kept only in its persistent slot, the private blob never written. An
      * object of ours that is already there is kept. TPM_TAKEN when a stranger's is there. */

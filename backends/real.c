@@ -189,11 +189,6 @@ static int tpm_counter_increment(void *self, uint32_t index, struct idm_error *e
     return idm_tpm_counter_increment(tpm_of(self), index, err);
 }
 
-static int tpm_counter_remove(void *self, uint32_t index, struct idm_error *err)
-{
-    return idm_tpm_counter_remove(tpm_of(self), index, err);
-}
-
 static int tpm_parent_make(void *self, uint32_t srk_handle, uint32_t parent_handle,
                            uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err)
 {
@@ -297,7 +292,6 @@ static const struct idm_backends functions = {
     .tpm_counter_read = tpm_counter_read,
     .tpm_counter_make = tpm_counter_make,
     .tpm_counter_increment = tpm_counter_increment,
-    .tpm_counter_remove = tpm_counter_remove,
     .tpm_parent_make = tpm_parent_make,
     .tpm_key_create = tpm_key_create,
     .tpm_key_persist = tpm_key_persist,

@@ -54,7 +54,6 @@ int idm_tpm_counter_read(struct idm_tpm *tpm, uint32_t index, uint64_t *ret_valu
 int idm_tpm_counter_make(struct idm_tpm *tpm, uint32_t index, struct idm_error *err);
 int idm_tpm_counter_increment(struct idm_tpm *tpm, uint32_t index, struct idm_error *err);
 /* No index: success. */
-int idm_tpm_counter_remove(struct idm_tpm *tpm, uint32_t index, struct idm_error *err);
 
 /* TPM_TAKEN: a stranger's object at either handle. TPM_FULL: no slot for SRK or parent. */
 int idm_tpm_parent_make(struct idm_tpm *tpm, uint32_t srk_handle, uint32_t parent_handle,

@@ -194,20 +194,6 @@ static int tpm_counter_increment(void *self, uint32_t index, struct idm_error *e
     return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "increment the counter", err);
 }
 
-static int tpm_counter_remove(void *self, uint32_t index, struct idm_error *err)
-{
-    struct idm_sim *sim = self;
-    bool last = false;
-    int rc = change(sim, &last);
-    (void)index;
-    if (rc)
-        return said(rc, "remove the counter", err);
-    sim->writes++;
-    sim->chip.has_counter = false;
-    sim->chip.counter_written = false;
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "remove the counter", err);
-}
-
 static int place_object(struct idm_sim *sim, struct idm_sim_object object)
 {
     struct idm_sim_object *place = free_place(sim);
@@ -378,7 +364,6 @@ void idm_sim_tpm(struct idm_backends *backends)
     backends->tpm_counter_read = tpm_counter_read;
     backends->tpm_counter_make = tpm_counter_make;
     backends->tpm_counter_increment = tpm_counter_increment;
-    backends->tpm_counter_remove = tpm_counter_remove;
     backends->tpm_parent_make = tpm_parent_make;
     backends->tpm_key_create = tpm_key_create;
     backends->tpm_key_persist = tpm_key_persist;

@@ -3,6 +3,8 @@
 #include "backends/software/ossl.h"
 #include "backends/software/pem.h"
 
+#include "tests/unit/software_scratch.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,50 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static char scratch[64];
-
-static void make_scratch(void)
-{
-    strcpy(scratch, "/tmp/idmode-key-XXXXXX");
-    cr_assert_not_null(mkdtemp(scratch));
-    cr_assert_eq(chdir(scratch), 0);
-}
-
-static void remove_scratch(void)
-{
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", scratch);
-    cr_assert_eq(system(command), 0);
-}
-
-/* Commands run in the scratch directory, silently. */
-static void shell(const char *command)
-{
-    char line[1024];
-    (void)snprintf(line, sizeof line, "( %s ) >log 2>&1 </dev/null", command);
-    cr_assert_eq(system(line), 0, "%s", command);
-}
-
-static struct idm_bytes slurp(const char *name)
-{
-    static char buffer[IDM_BYTES_MAX];
-    struct idm_bytes bytes = {0};
-    FILE *file = fopen(name, "re");
-    cr_assert_not_null(file, "%s", name);
-    size_t size = fread(buffer, 1, sizeof buffer, file);
-    fclose(file);
-    cr_assert_eq(idm_bytes_set(&bytes, buffer, size), 0);
-    return bytes;
-}
-
-static void spit(const char *name, const struct idm_bytes *bytes)
-{
-    FILE *file = fopen(name, "we");
-    cr_assert_not_null(file);
-    cr_assert_eq(fwrite(bytes->data, 1, bytes->size, file), bytes->size);
-    cr_assert_eq(fclose(file), 0);
-}
 
 /* What openssl says the hash of the public key is; not for files whose encoding is not canonical.
  */
