@@ -101,7 +101,7 @@ static const char *way_out(enum idm_reason reason, enum idm_state state)
     case IDM_R_witness_lost:
         return "retry, accept-epoch";
     case IDM_R_record_corrupt:
-        return "retry, new-identity";
+        return state == IDM_S_none ? "retry, new-identity" : "retry";
     default:
         return "retry";
     }

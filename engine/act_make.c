@@ -9,14 +9,22 @@
 
 /* ---- TPM ---- */
 
-/* Without the owner's authorisation, or without room, there is no witness: rollback is not claimed to
- * be seen then. A stranger's index at our number stays an error. */
+/* Without the owner's authorisation, without room, or with a stranger's index at our number there is no
+ * witness: rollback is not claimed to be seen then. A recorded counter that was lost is off the record
+ * before a new one is made: until that is recorded, no counter is judged. */
 int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
 {
+    struct idm_record *r = &e->record;
+    if (r->has_witness && e->facts.counter == IDM_COUNTER_LOST) {
+        r->has_witness = 0;
+        int rc = idm_write_record(e, err);
+        if (rc)
+            return rc;
+    }
     int rc = e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
-    if (rc == IDM_E_TPM_OWNED)
-        e->record.owned = 1;
-    return rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_FULL ? 0 : rc;
+    if (rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN)
+        r->owned = 1;
+    return rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_FULL ? 0 : rc;
 }
 
 /* The SRK that is already there as parent: the key lives in its file alone, and a later reset cannot
@@ -64,9 +72,9 @@ int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
         return rc;
     rc = e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
                                 e->record.parent_name, err);
-    if (rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_FULL)
+    if (rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_FULL && rc != IDM_E_TPM_TAKEN)
         return rc;
-    e->record.owned = rc == IDM_E_TPM_OWNED;
+    e->record.owned = rc != IDM_E_TPM_FULL;
     return use_srk_as_parent(e, err);
 }
 
@@ -154,12 +162,17 @@ int idm_do_make_handle(struct idm_engine *e, struct idm_error *err)
     if (layout.storage == IDM_STORE_TSS2 || !e->fresh_tss2.data)
         return 0;
     int rc = clear_unfinished(e, err);
+    if (rc == 0 && layout.storage == IDM_STORE_PERSISTENT)
+        rc =
+            idm_write_record(e, err); /* no file names the key: the record does, before it exists */
     if (rc)
         return rc;
     rc = e->be->tpm_key_persist(e->be->self, &e->fresh_tss2, layout.parent_handle,
                                 layout.device_handle, err);
-    if ((rc == IDM_E_TPM_FULL || rc == IDM_E_TPM_OWNED) && layout.storage == IDM_STORE_BOTH) {
+    bool no_place = rc == IDM_E_TPM_FULL || rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN;
+    if (no_place && layout.storage == IDM_STORE_BOTH) {
         e->record.key_storage = IDM_STORE_TSS2; /* the file alone serves */
+        e->record.owned = rc != IDM_E_TPM_FULL;
         rc = 0;
     }
     return rc;
@@ -175,13 +188,28 @@ static struct idm_signer device_signer(const struct idm_engine *e)
                                .algorithm = layout.algorithm};
 }
 
+/* Nothing depends on the old one while a reset is open: the new one stands where the target is. */
+static int replace_counter(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    uint64_t value = 0;
+    int rc = e->be->tpm_counter_make(e->be->self, r->counter_index, err);
+    if (rc == 0)
+        rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
+    if (rc == 0)
+        r->witness = value - 2;
+    return rc;
+}
+
 int idm_do_increment_counter(struct idm_engine *e, struct idm_error *err)
 {
-    const struct idm_record *r = &e->record;
+    struct idm_record *r = &e->record;
     uint64_t target = idm_record_counter_target(r);
     uint64_t value = 0;
     if (!r->has_witness)
         return 0;
+    if (r->state == IDM_S_resetting && r->staged && e->facts.counter == IDM_COUNTER_LOST)
+        return replace_counter(e, err);
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
     while (rc == 0 && value < target) {
         rc = e->be->tpm_counter_increment(e->be->self, r->counter_index, err);

@@ -101,6 +101,15 @@ static void forget_chip(struct idm_engine *e)
     memset(r->srk_name, 0, IDM_NAME_SIZE);
 }
 
+/* A key whose file was written may stand in the chip though no record names it yet. */
+static void bury_key_files(struct idm_engine *e)
+{
+    const struct idm_seen_tss2 *files[] = {&e->tss2_config, &e->tss2_persist};
+    for (size_t i = 0; i < 2; i++)
+        if (files[i]->rc == 0)
+            idm_record_bury_name(&e->record, files[i]->info.name);
+}
+
 static int note_chip(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
@@ -165,6 +174,7 @@ int idm_do_record_staged(struct idm_engine *e, struct idm_error *err)
     bool soft = e->cell.plan == IDM_P_provision_soft;
     if (soft) { /* what a TPM that failed meanwhile may hold of it is dead */
         bury_tpm_identity(r);
+        bury_key_files(e);
         r->has_witness = 0;
         if (e->facts.chip == IDM_CHIP_FAILED) /* else what record_begin noted stands */
             r->malfunction = 1;
@@ -199,6 +209,7 @@ int idm_do_record_next(struct idm_engine *e, struct idm_error *err)
         r->witness = idm_record_counter_target(r);
     r->witness_slack = 0;
     r->pending = 0;
+    e->reset_done = r->state == IDM_S_resetting;
     enter_next(e);
     close_plan(r);
     raise_epoch(e, previous);
@@ -369,13 +380,10 @@ static int bury_handles(struct idm_engine *e, struct idm_error *err)
 static void bury_files(struct idm_engine *e)
 {
     struct idm_record *r = &e->record;
-    const struct idm_seen_tss2 *files[] = {&e->tss2_config, &e->tss2_persist};
     const struct idm_seen_key *keys[] = {&e->config_key, &e->store_key};
     const struct idm_seen_cert *certs[] = {&e->config_cert, &e->store_cert, &e->tpm_cert_config,
                                            &e->tpm_cert_persist};
-    for (size_t i = 0; i < 2; i++)
-        if (files[i]->rc == 0)
-            idm_record_bury_name(r, files[i]->info.name);
+    bury_key_files(e);
     for (size_t i = 0; i < 2; i++)
         if (keys[i]->rc == 0)
             idm_record_bury_spki(r, keys[i]->info.spki);
@@ -400,11 +408,14 @@ static void renew_settings(struct idm_engine *e)
 {
     struct idm_record *r = &e->record;
     const struct idm_settings *s = e->settings;
-    if (r->weak_parent)
-        r->parent_handle = s->parent_handle;
+    r->device_handle = s->device_handle;
+    r->parent_handle = s->parent_handle;
+    r->srk_handle = s->srk_handle;
+    r->counter_index = s->counter_index;
     r->owned = 0;
     r->weak_parent = 0;
-    r->reset_clears = e->ask ? e->ask->clears : s->reset == IDM_RESET_CLEAR;
+    bool clears = e->ask ? e->ask->clears : s->reset == IDM_RESET_CLEAR;
+    r->reset_clears = clears && !e->facts.clear_refused;
     r->algorithm = (uint8_t)s->algorithm;
     r->key_storage = (uint8_t)s->key_storage;
     r->legacy_key = (uint8_t)s->legacy_key;
@@ -419,7 +430,7 @@ static int take_counter(struct idm_engine *e, struct idm_error *err)
     r->has_witness = rc == 0;
     r->witness = value;
     r->witness_slack = 0;
-    return rc == IDM_E_TPM_EMPTY ? 0 : rc;
+    return rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN ? 0 : rc;
 }
 
 int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
@@ -432,8 +443,10 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     memcpy(previous, again ? r->change_previous : active_cert(r), sizeof previous);
     bury_recorded(r);
     bury_files(e);
-    renew_settings(e);
+    if (r->weak_parent) /* what stands there is the SRK, which is not ours to remove */
+        r->parent_handle = e->settings->parent_handle;
     int rc = chip ? bury_handles(e, err) : 0;
+    renew_settings(e);
     if (rc == 0 && chip)
         rc = take_counter(e, err);
     if (rc)
@@ -459,7 +472,9 @@ int idm_do_record_reset_how(struct idm_engine *e, struct idm_error *err)
 /* Without its chip a dead key could not be evicted: its Name stays dead until the chip is back. */
 int idm_do_record_buried(struct idm_engine *e, struct idm_error *err)
 {
-    bool names_too = e->record.intent != IDM_INTENT_reset_soft;
+    bool chip = e->facts.chip == IDM_CHIP_USABLE || e->facts.chip == IDM_CHIP_CLEARED;
+    bool names_too =
+        e->record.intent != IDM_INTENT_reset_soft && (e->record.state == IDM_S_resetting || chip);
     idm_record_clear_tombstones(&e->record, names_too);
     return idm_write_record(e, err);
 }

@@ -94,16 +94,16 @@ static int proof_digest(const struct idm_engine *e, uint8_t ret_hash[IDM_SHA256_
     return idm_sha256(message, sizeof message, ret_hash);
 }
 
-static int prove_with(struct idm_engine *e, const struct idm_signer *signer,
-                      const struct idm_bytes *cert)
+static int sign_and_verify(struct idm_engine *e, const struct idm_signer *signer,
+                           const struct idm_bytes *cert, enum idm_digest digest,
+                           const uint8_t *hash, struct idm_signature *ret, struct idm_error *err)
 {
-    uint8_t hash[IDM_SHA256_SIZE];
     struct idm_signature signature = {0};
-    int rc = proof_digest(e, hash);
+    int rc = e->be->sign(e->be->self, signer, digest, hash, &signature, err);
     if (rc == 0)
-        rc = e->be->sign(e->be->self, signer, IDM_SHA256, hash, &signature, NULL);
+        rc = e->be->verify(e->be->self, cert, digest, hash, &signature, err);
     if (rc == 0)
-        rc = e->be->verify(e->be->self, cert, IDM_SHA256, hash, &signature, NULL);
+        *ret = signature;
     return rc;
 }
 
@@ -113,22 +113,33 @@ static bool copy_failed(int rc)
     return chip_of(rc) == IDM_CHIP_USABLE;
 }
 
-static int prove(struct idm_engine *e)
+/* A handle is only a number: what signs there counts when its signature is the certificate's. */
+int idm_tpm_sign_active(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
+                        struct idm_signature *ret, struct idm_error *err)
 {
     const struct idm_bytes *cert = idm_good_tpm_cert(e);
     struct idm_signer signer;
-    int rc = IDM_E_TPM_EMPTY;
+    int rc = idm_fail(err, IDM_E_TPM_EMPTY, "sign with the TPM key", "no copy of it is left");
     if (!cert)
-        return rc;
+        return idm_fail(err, IDM_E_TPM_EMPTY, "sign with the TPM key",
+                        "no copy of its certificate is left");
     if (idm_tpm_signer(e, false, &signer)) {
-        rc = prove_with(e, &signer, cert);
+        rc = sign_and_verify(e, &signer, cert, digest, hash, ret, err);
         if (rc == 0 || !copy_failed(rc))
             return rc;
         e->chip.handle_missing = true;
     }
     if (idm_tpm_signer(e, true, &signer))
-        rc = prove_with(e, &signer, cert);
+        rc = sign_and_verify(e, &signer, cert, digest, hash, ret, err);
     return rc;
+}
+
+static int prove(struct idm_engine *e)
+{
+    uint8_t hash[IDM_SHA256_SIZE];
+    struct idm_signature signature;
+    int rc = proof_digest(e, hash);
+    return rc ? rc : idm_tpm_sign_active(e, IDM_SHA256, hash, &signature, NULL);
 }
 
 /* ---- verdicts ---- */
@@ -227,7 +238,12 @@ static void ask_virgin(struct idm_engine *e)
     struct idm_signer signer = {.kind = IDM_SIGNER_HANDLE,
                                 .handle = layout.device_handle,
                                 .algorithm = device.key.algorithm};
-    rc = prove_with(e, &signer, &e->files[IDM_F_CONFIG_CERT].bytes);
+    uint8_t hash[IDM_SHA256_SIZE];
+    struct idm_signature signature;
+    rc = proof_digest(e, hash);
+    if (rc == 0)
+        rc = sign_and_verify(e, &signer, &e->files[IDM_F_CONFIG_CERT].bytes, IDM_SHA256, hash,
+                             &signature, NULL);
     view->proof = rc == 0 ? IDM_PROOF_GIVEN : IDM_PROOF_LOST;
 }
 
@@ -325,6 +341,16 @@ static void ask_replaced(struct idm_engine *e)
     e->chip.replaced_knows_us = e->be->tpm_counter_read(e->be->self, index, &value, NULL) == 0;
 }
 
+/* May a factory reset begin now that would use TPM2_Clear? */
+static bool reset_by_clear(const struct idm_engine *e)
+{
+    if (e->record.state == IDM_S_resetting)
+        return false;
+    if (e->ask && (e->ask->kind == IDM_REQ_RESET || e->ask->kind == IDM_REQ_RELEASE_NEW))
+        return e->ask->clears;
+    return e->files[IDM_F_RESET_REQUESTED].rc == 0 && e->settings->reset == IDM_RESET_CLEAR;
+}
+
 void idm_ask_chip(struct idm_engine *e)
 {
     if (e->chip.asked)
@@ -346,7 +372,6 @@ void idm_ask_chip(struct idm_engine *e)
         ask_recorded(e);
     ask_replaced(e);
     ask_reset_count(e);
-    if (e->ask && e->ask->kind == IDM_REQ_RESET && e->ask->clears &&
-        e->chip.chip == IDM_CHIP_USABLE)
+    if (reset_by_clear(e) && e->chip.chip == IDM_CHIP_USABLE)
         e->chip.clear_refused = e->be->tpm_may_clear(e->be->self, NULL) != 0;
 }

@@ -97,18 +97,23 @@ void idm_load_record(struct idm_engine *e, struct idm_facts *facts)
     idm_bytes_free(&config.bytes);
 }
 
-static bool record_signer(const struct idm_engine *e, struct idm_signer *ret)
+static int sign_as_active(struct idm_engine *e, const struct idm_record *r, const uint8_t *hash,
+                          struct idm_signature *ret, struct idm_error *err)
 {
-    if (idm_record_active(&e->record) == IDM_ACTIVE_SOFTWARE)
-        return idm_software_signer(e, ret);
-    return idm_tpm_signer(e, false, ret) || idm_tpm_signer(e, true, ret);
+    struct idm_signer signer = {0};
+    if (idm_record_active(r) == IDM_ACTIVE_TPM)
+        return idm_tpm_sign_active(e, IDM_SHA256, hash, ret, err);
+    if (!idm_software_signer(e, &signer))
+        return idm_fail(err, IDM_E_ABSENT, "sign the record", "no copy of the active key is there");
+    if (signer.algorithm == IDM_ALG_NONE)
+        return 0; /* a key that we would not make: it may be one that signs no digests */
+    return e->be->sign(e->be->self, &signer, IDM_SHA256, hash, ret, err);
 }
 
 /* Signs only when what the signature covers has changed. */
 static int sign_record(struct idm_engine *e, struct idm_record *r, struct idm_error *err)
 {
     uint8_t hash[IDM_SHA256_SIZE];
-    struct idm_signer signer = {0};
     struct idm_signature signature = {0};
     int rc = idm_record_identity_hash(r, hash);
     if (rc)
@@ -121,11 +126,7 @@ static int sign_record(struct idm_engine *e, struct idm_record *r, struct idm_er
     r->signature_size = 0;
     if (!active)
         return 0;
-    if (!record_signer(e, &signer))
-        return idm_fail(err, IDM_E_ABSENT, "sign the record", "no copy of the active key is there");
-    if (signer.kind == IDM_SIGNER_SOFTWARE && signer.algorithm == IDM_ALG_NONE)
-        return 0; /* a key that we would not make: it may be one that signs no digests */
-    rc = e->be->sign(e->be->self, &signer, IDM_SHA256, hash, &signature, err);
+    rc = sign_as_active(e, r, hash, &signature, err);
     if (rc)
         return rc;
     if (signature.size > sizeof r->signature)
@@ -146,8 +147,10 @@ bool idm_record_is_forged(struct idm_engine *e)
     struct idm_signer software = {0};
     if (!e->recorded || active == IDM_ACTIVE_NONE || !cert)
         return false; /* nothing is claimed, or nothing is there to judge it by */
-    bool unsigned_key = active == IDM_ACTIVE_SOFTWARE && idm_software_signer(e, &software) &&
-                        software.algorithm == IDM_ALG_NONE;
+    bool key = active == IDM_ACTIVE_SOFTWARE && idm_software_signer(e, &software);
+    /* Where the key is lost too it cannot be told whether it signs digests; nothing is lost by that. */
+    bool unsigned_key = active == IDM_ACTIVE_SOFTWARE && r->signature_size == 0 &&
+                        (!key || software.algorithm == IDM_ALG_NONE);
     if (unsigned_key || idm_record_identity_hash(r, hash))
         return false;
     memcpy(signature.data, r->signature, r->signature_size);

@@ -91,6 +91,7 @@ struct idm_engine {
     uint64_t tried[2];          /* events whose plan failed and may */
     enum idm_chip chip_refused; /* what the chip's refusal to make the first key says of it */
     bool ended_held;
+    bool reset_done;      /* a factory reset ended in this process */
     bool unrecorded_pair; /* in use without a record, for want of room */
     enum idm_event last_event;
     uint64_t ignored[2]; /* ignored events already traced */
@@ -142,6 +143,10 @@ void idm_read_facts(struct idm_engine *e);
 /* The part of it that the files of the identities say. */
 void idm_file_facts(struct idm_engine *e, struct idm_facts *facts);
 void idm_ask_chip(struct idm_engine *e);
+/* A signature by the TPM key on record, by handle or by file, that is good under its certificate. The
+ * codes of backends.sign; MISMATCH: somebody else's key signed. */
+int idm_tpm_sign_active(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
+                        struct idm_signature *ret, struct idm_error *err) IDM_NODISCARD;
 /* Where the active or prepared TPM key signs: handle first, file second. False: no copy. */
 bool idm_tpm_signer(const struct idm_engine *e, bool by_file, struct idm_signer *ret);
 void idm_read_images(struct idm_engine *e);

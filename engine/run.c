@@ -265,7 +265,9 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     e->ask = ask;
     boot_loop(e, &end);
     /* A reset is also the way out where boot fails. */
-    if (!end.failed || ask->kind == IDM_REQ_RESET) {
+    bool done = ask->kind == IDM_REQ_RESET && e->reset_done; /* an installer asked for it already */
+    bool may = !end.failed || ask->kind == IDM_REQ_RESET || is_hook(ask->kind);
+    if (may && !done) {
         idm_read_facts(e);
         struct idm_request request = fold_request(e, ask, &end);
         carry_out(e, &request, &asked);

@@ -40,13 +40,7 @@ int idm_engine_sign(struct idm_engine *e, enum idm_digest digest, const uint8_t 
     if (mode != IDM_MODE_TPM)
         return idm_fail(err, IDM_E_HELD, "sign", "no identity is active (state %s)",
                         idm_state_name(e->facts.state));
-    int rc = IDM_E_TPM_EMPTY;
-    if (idm_tpm_signer(e, false, &signer))
-        rc = e->be->sign(e->be->self, &signer, digest, hash, ret, err);
-    if ((rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_UNFIT) &&
-        idm_tpm_signer(e, true, &signer))
-        rc = e->be->sign(e->be->self, &signer, digest, hash, ret, err);
-    return rc;
+    return idm_tpm_sign_active(e, digest, hash, ret, err);
 }
 
 int idm_engine_certificate(struct idm_engine *e, bool prepared, struct idm_bytes *ret_pem,

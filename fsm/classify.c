@@ -91,6 +91,9 @@ enum idm_reason idm_reason_resolve(enum idm_reason reason, const struct idm_fact
         [IDM_CHIP_FAILED] = IDM_R_tpm_failed,   [IDM_CHIP_OWNED] = IDM_R_tpm_owned,
         [IDM_CHIP_CLEARED] = IDM_R_tpm_cleared, [IDM_CHIP_REPLACED] = IDM_R_tpm_replaced,
     };
+    if (reason == IDM_R_by_chip && facts->chip == IDM_CHIP_USABLE &&
+        facts->counter == IDM_COUNTER_LOST)
+        return IDM_R_witness_lost;
     if (reason == IDM_R_by_chip)
         return by_chip[facts->chip];
     if (reason == IDM_R_by_room)

@@ -56,23 +56,29 @@ RAISED(provisioning_begun_tpm)
            !idm_raised_provisioning_begun_sealed(f, r);
 }
 
+/* In blank a lost counter is held for; a reset makes it anew, since nothing depends on the old one. */
+static bool counter_serves(const struct idm_facts *f)
+{
+    return f->counter != IDM_COUNTER_LOST || f->state == IDM_S_resetting;
+}
+
 RAISED(provisioning_staged_alone)
 {
     REQUEST_UNUSED;
-    return making_first_in_tpm(f) && f->staged && !plain_pair(f);
+    return making_first_in_tpm(f) && f->staged && counter_serves(f) && !plain_pair(f);
 }
 
 RAISED(provisioning_staged)
 {
     REQUEST_UNUSED;
-    return making_first_in_tpm(f) && f->staged && plain_pair(f);
+    return making_first_in_tpm(f) && f->staged && counter_serves(f) && plain_pair(f);
 }
 
 /* A migration names its key before the switch, so that it can be asked for a proof. */
 static bool switch_ready(const struct idm_facts *f)
 {
     bool proven = f->state != IDM_S_migrating || f->proof == IDM_PROOF_GIVEN;
-    return f->chip == IDM_CHIP_USABLE && proven;
+    return f->chip == IDM_CHIP_USABLE && proven && f->counter != IDM_COUNTER_LOST;
 }
 
 RAISED(switch_unproven)
@@ -262,13 +268,16 @@ static bool reset_left(const struct idm_facts *f)
 RAISED(reset_wanted)
 {
     REQUEST_UNUSED;
-    return reset_left(f) && f->chip == IDM_CHIP_USABLE;
+    bool chip = f->chip == IDM_CHIP_USABLE || f->chip == IDM_CHIP_CLEARED;
+    return reset_left(f) && chip;
 }
 
 RAISED(reset_wanted_soft)
 {
     REQUEST_UNUSED;
-    return reset_left(f) && f->chip == IDM_CHIP_NONE;
+    bool dead = f->chip == IDM_CHIP_ABSENT || f->chip == IDM_CHIP_FAILED;
+    bool never_had_one = f->state == IDM_S_software && !f->witnessed;
+    return reset_left(f) && (f->chip == IDM_CHIP_NONE || (dead && never_had_one));
 }
 
 RAISED(cert_loss_due)

@@ -197,7 +197,8 @@ static bool held_for_chip(const struct idm_request *r)
 static bool epoch_acceptable(const struct idm_facts *f, const struct idm_request *r)
 {
     bool key = tpm_active(f) ? f->proof == IDM_PROOF_GIVEN : f->state != IDM_S_resetting;
-    bool counter = f->counter == IDM_COUNTER_ILLEGAL || f->counter == IDM_COUNTER_LOST;
+    bool counter =
+        f->counter == IDM_COUNTER_ILLEGAL || f->counter == IDM_COUNTER_LOST || f->unnamed_key;
     return f->state != IDM_S_none && key && counter && f->chip == IDM_CHIP_USABLE &&
            (r->held_for == IDM_R_rolled_back || r->held_for == IDM_R_witness_lost);
 }

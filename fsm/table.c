@@ -26,7 +26,7 @@
 #define NO_SWITCH     "a switch is staged in software or migrating only"
 #define NO_MAKING     "a TPM identity is made beside in software only"
 #define NO_PENDING    "a deletion is pending in software only"
-#define NO_CHIP_HELD  "without a chip these states are held above"
+#define NO_CHIP_HELD  "the key in the chip cannot be destroyed without it: held below"
 #define NOT_TPM       "the software identity is active in this state"
 #define MAKE_FIRST    "first use, or its interruption: what is already there is kept"
 #define MAKE_AGAIN    "everything old is gone: the new identity is made as at first use"
