@@ -155,7 +155,7 @@ int idm_do_record_witness(struct idm_engine *e, struct idm_error *err)
         return 0;
     r->has_witness = 0;
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
-    if (rc == IDM_E_TPM_EMPTY) /* make_counter could not make one */
+    if (rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN) /* make_counter could not make one */
         return 0;
     if (rc)
         return rc;
