@@ -162,9 +162,9 @@ int idm_do_make_handle(struct idm_engine *e, struct idm_error *err)
     if (layout.storage == IDM_STORE_TSS2 || !e->fresh_tss2.data)
         return 0;
     int rc = clear_unfinished(e, err);
+    /* Where no file names the key the record must, before it exists. */
     if (rc == 0 && layout.storage == IDM_STORE_PERSISTENT)
-        rc =
-            idm_write_record(e, err); /* no file names the key: the record does, before it exists */
+        rc = idm_write_record(e, err);
     if (rc)
         return rc;
     rc = e->be->tpm_key_persist(e->be->self, &e->fresh_tss2, layout.parent_handle,

@@ -117,20 +117,22 @@ static bool copy_failed(int rc)
 int idm_tpm_sign_active(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
                         struct idm_signature *ret, struct idm_error *err)
 {
+    static const char what[] = "sign with the TPM key";
     const struct idm_bytes *cert = idm_good_tpm_cert(e);
     struct idm_signer signer;
-    int rc = idm_fail(err, IDM_E_TPM_EMPTY, "sign with the TPM key", "no copy of it is left");
+    struct idm_error failure = {0};
+    int rc = IDM_E_TPM_EMPTY;
     if (!cert)
-        return idm_fail(err, IDM_E_TPM_EMPTY, "sign with the TPM key",
-                        "no copy of its certificate is left");
+        return idm_fail(err, rc, what, "no copy of its certificate is left");
+    (void)idm_fail(&failure, rc, what, "no copy of it is left");
     if (idm_tpm_signer(e, false, &signer)) {
-        rc = sign_and_verify(e, &signer, cert, digest, hash, ret, err);
-        if (rc == 0 || !copy_failed(rc))
-            return rc;
-        e->chip.handle_missing = true;
+        rc = sign_and_verify(e, &signer, cert, digest, hash, ret, &failure);
+        e->chip.handle_missing = rc && copy_failed(rc);
     }
-    if (idm_tpm_signer(e, true, &signer))
-        rc = sign_and_verify(e, &signer, cert, digest, hash, ret, err);
+    if (rc && copy_failed(rc) && idm_tpm_signer(e, true, &signer))
+        rc = sign_and_verify(e, &signer, cert, digest, hash, ret, &failure);
+    if (rc && err)
+        *err = failure;
     return rc;
 }
 
