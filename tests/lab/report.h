@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* report.h - what a replay leaves behind, for those who print it.
+ *
+ *     replay.c ──► struct lab_run (one scenario in one world, maybe with cuts)
+ *                     ├─► terminal, TAP, JUnit   report_text.c, report_tap.c, report_junit.c
+ *                     └─► one self-contained page  report_html.c
+ */
+#ifndef IDM_TESTS_LAB_REPORT_H
+#define IDM_TESTS_LAB_REPORT_H
+
+#include "tests/lab/oracle.h"
+
+#include <stdio.h>
+
+/* One step as it went. With a cut, the boot after it is an entry of its own (`recovery`). */
+struct lab_moment {
+    const struct lab_step *step; /* borrowed from the scenario */
+    size_t index;                /* of the step, from 0 */
+    bool recovery;               /* the boot after a cut */
+    struct lab_result result;
+    struct lab_sight sight; /* afterwards */
+};
+
+enum lab_verdict { LAB_PASS, LAB_FAIL, LAB_SKIP };
+
+struct lab_failure {
+    size_t step; /* index, from 0 */
+    int line;
+    char what[LAB_WORD_SIZE]; /* the expectation's key, "exit", "I1" … "I12", "world" */
+    char expected[512];
+    char found[512];
+    char again[1024]; /* the one command that reproduces it */
+};
+
+struct lab_run {
+    const struct lab_scenario *scenario; /* borrowed */
+    const char *world;                   /* "sim", "real" */
+    enum lab_verdict verdict;
+    char skipped[LAB_SENTENCE_SIZE]; /* why, when skipped */
+    struct lab_failure failure;      /* of the first failing replay */
+    struct lab_moment *moments;      /* owned: of the failing replay, else of the uncut one */
+    size_t moments_count;
+    unsigned long replays; /* with cuts: how many */
+    unsigned long cuts;    /* how many of them were cut */
+    double seconds;        /* wall clock */
+};
+
+void lab_run_free(struct lab_run *run);
+
+/* One self-contained HTML page (no network, no file beside it) with a timeline per run. 0, or -1 with
+ * errno. */
+int lab_report_html(FILE *out, const struct lab_run *runs, size_t count);
+int lab_report_junit(FILE *out, const struct lab_run *runs, size_t count);
+
+#endif
