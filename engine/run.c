@@ -104,6 +104,8 @@ static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, stru
                       idm_action_name(action), err->why);
             return rc;
         }
+        /* Where a cut that is asked for by name falls: after this line, in every world. */
+        idm_trace(e, "%s: %s done", idm_state_name(e->facts.state), idm_action_name(action));
     }
     return 0;
 }
