@@ -29,7 +29,7 @@ struct lab_oracle *lab_oracle_open(const struct lab_world_ops *ops,
 struct lab_oracle *lab_oracle_fork(const struct lab_oracle *oracle);
 void lab_oracle_close(struct lab_oracle *oracle); /* NULL is fine */
 
-/* Judges one step. `world` may be forked and asked, never changed. true: all hold. false: *ret says
+/* Judges one step. `world` may be forked and asked, never changed. 1: all hold. 0: *ret says
  * which does not. -1 is not a verdict: `error` says what of the world broke. */
 int lab_oracle_step(struct lab_oracle *oracle, struct lab_world *world, const struct lab_step *step,
                     const struct lab_result *result, const struct lab_sight *before,

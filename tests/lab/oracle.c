@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/lab/oracle_parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool lab_violates(struct lab_violation *ret, unsigned int invariant, const char *format, ...)
+{
+    va_list args;
+    ret->invariant = invariant;
+    va_start(args, format);
+    (void)vsnprintf(ret->text, sizeof ret->text, format, args);
+    va_end(args);
+    return false;
+}
+
+/* ---- memory ---- */
+
+static const char *setting(const struct lab_device *device, const char *section, const char *key)
+{
+    for (size_t i = 0; i < device->settings_count; i++)
+        if (strcmp(device->settings[i].section, section) == 0 &&
+            strcmp(device->settings[i].key, key) == 0)
+            return device->settings[i].value;
+    return "";
+}
+
+struct lab_oracle *lab_oracle_open(const struct lab_world_ops *ops, const struct lab_device *device)
+{
+    struct lab_oracle *o = calloc(1, sizeof *o);
+    if (!o)
+        return NULL;
+    const char *policy = setting(device, "identity", "legacy-key");
+    o->ops = ops;
+    o->device = device;
+    o->legacy_key = strcmp(policy, "seal") == 0   ? IDM_LEGACY_SEAL
+                    : strcmp(policy, "keep") == 0 ? IDM_LEGACY_KEEP
+                    : strcmp(policy, "none") == 0 ? IDM_LEGACY_NONE
+                                                  : IDM_LEGACY_AUTO;
+    const char *other = setting(device, "image", "other-slot");
+    o->other_slot_said = other[0] && strcmp(other, "auto") != 0;
+    return o;
+}
+
+struct lab_oracle *lab_oracle_fork(const struct lab_oracle *oracle)
+{
+    struct lab_oracle *copy = malloc(sizeof *copy);
+    if (copy)
+        *copy = *oracle;
+    return copy;
+}
+
+void lab_oracle_close(struct lab_oracle *oracle)
+{
+    free(oracle);
+}
+
+/* ---- words about a sight ---- */
+
+bool lab_in_use(const struct lab_sight *sight)
+{
+    return sight->powered && sight->aware && sight->published &&
+           (strcmp(sight->mode, "software") == 0 || strcmp(sight->mode, "tpm") == 0);
+}
+
+bool lab_legacy_present(const struct lab_sight *sight)
+{
+    return (sight->slots[0].present && !sight->slots[0].aware) ||
+           (sight->slots[1].present && !sight->slots[1].aware);
+}
+
+bool lab_chip_serves(const struct lab_sight *sight)
+{
+    switch (sight->chip) {
+    case LAB_TPM_USABLE:
+    case LAB_TPM_LOCKED: /* what was made without dictionary-attack protection still signs */
+    case LAB_TPM_OWNED:
+        return sight->own_chip;
+    case LAB_TPM_ABSENT:
+    case LAB_TPM_LATE:
+    case LAB_TPM_FAILED:
+    case LAB_TPM_CLEARED:
+    case LAB_TPM_REPLACED:
+    case LAB_TPM_VOLATILE:
+    case LAB_TPM_BUSY:
+        return false;
+    }
+    return false;
+}
+
+bool lab_idmode_ran(const struct lab_step *step, const struct lab_sight *after)
+{
+    switch (step->action) {
+    case LAB_DO_boot:
+        return after->aware;
+    case LAB_DO_install:
+    case LAB_DO_commit:
+    case LAB_DO_hook:
+    case LAB_DO_factory_reset:
+    case LAB_DO_migrate:
+    case LAB_DO_hold_clear:
+    case LAB_DO_command:
+        return true;
+    case LAB_DO_label:
+    case LAB_DO_fallback:
+    case LAB_DO_delete:
+    case LAB_DO_empty:
+    case LAB_DO_tear:
+    case LAB_DO_tpm:
+    case LAB_DO_clock:
+    case LAB_DO_disk:
+    case LAB_DO_mount:
+    case LAB_DO_snapshot:
+    case LAB_DO_restore:
+    case LAB_DO_move_disk:
+    case LAB_DO_nothing:
+    case LAB_ACTION_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool lab_excused(const struct lab_oracle *o, const struct lab_sight *sight)
+{
+    bool software = sight->recorded && sight->recorded_state == IDM_S_software;
+    bool needs_chip = !software || o->was_cut;
+    bool resetting = sight->recorded && sight->recorded_state == IDM_S_resetting;
+    if (needs_chip && !lab_chip_serves(sight))
+        return true;
+    if (resetting &&
+        (!sight->clock_good || sight->disk != LAB_DISK_OK || sight->chip != LAB_TPM_USABLE))
+        return true;
+    return !sight->config_mounted || !sight->persist_mounted || o->restored || o->moved ||
+           o->chip_changed || o->damage == LAB_DAMAGED_BOTH;
+}
+
+/* ---- what the step allows ---- */
+
+static void remember_dead(struct lab_oracle *o, const char *spki, bool in_chip)
+{
+    if (!spki[0] || o->dead_count == LAB_DEAD_MAX)
+        return;
+    for (size_t i = 0; i < o->dead_count; i++)
+        if (strcmp(o->dead[i].spki, spki) == 0)
+            return;
+    struct lab_dead *dead = &o->dead[o->dead_count++];
+    memcpy(dead->spki, spki, sizeof dead->spki);
+    dead->in_chip = in_chip;
+}
+
+static void forget_epochs(struct lab_oracle *o)
+{
+    o->announced_count = 0;
+    o->last_epoch = -1;
+}
+
+static void note_damage(struct lab_oracle *o, const struct lab_step *step)
+{
+    switch (step->what) {
+    case LAB_CERT:
+        o->damage |= LAB_DAMAGED_CONFIG;
+        if (step->action == LAB_DO_delete)
+            o->causes |= LAB_CAUSE_CERT_DELETED;
+        break;
+    case LAB_KEY:
+    case LAB_CONFIG_DIR:
+        o->damage |= LAB_DAMAGED_CONFIG;
+        break;
+    case LAB_PERSIST:
+    case LAB_RECORD_A:
+        o->damage |= LAB_DAMAGED_PERSIST;
+        break;
+    case LAB_RECORD:
+    case LAB_DISK:
+        o->damage |= LAB_DAMAGED_BOTH;
+        break;
+    case LAB_MARKER:
+    case LAB_BOOTENV:
+        break;
+    }
+    if (o->damage == LAB_DAMAGED_BOTH) {
+        o->causes |= LAB_CAUSE_WIPED;
+        forget_epochs(o);
+    }
+}
+
+static void note_snapshot(struct lab_oracle *o, const struct lab_step *step,
+                          const struct lab_sight *sight)
+{
+    if (o->kept_count == LAB_SNAPSHOTS_MAX)
+        return;
+    struct lab_kept *kept = &o->kept[o->kept_count++];
+    memcpy(kept->name, step->word, sizeof kept->name);
+    kept->epoch = sight->recorded ? sight->recorded_epoch : -1;
+    kept->state = sight->recorded ? sight->recorded_state : IDM_S_none;
+}
+
+static void note_restore(struct lab_oracle *o, const struct lab_step *step)
+{
+    o->restored = true;
+    for (size_t i = 0; i < o->kept_count; i++)
+        if (strcmp(o->kept[i].name, step->word) == 0)
+            o->restored_copy = o->kept[i];
+    forget_epochs(o);
+}
+
+static bool names(const struct lab_step *step, const char *first, const char *second)
+{
+    return step->words_count > 1 && strcmp(step->words[0], first) == 0 &&
+           strcmp(step->words[1], second) == 0;
+}
+
+static void note_command(struct lab_oracle *o, const struct lab_step *step)
+{
+    if (step->words_count && strcmp(step->words[0], "factory-reset") == 0)
+        o->causes |= LAB_CAUSE_RESET;
+    if (names(step, "migrate", "commit"))
+        o->causes |= LAB_CAUSE_MIGRATED;
+    if (names(step, "hold", "clear") || names(step, "cert", "install") ||
+        (step->words_count &&
+         (strcmp(step->words[0], "import") == 0 || strcmp(step->words[0], "adopt") == 0)))
+        o->causes |= LAB_CAUSE_OPERATOR;
+}
+
+static void note_request(struct lab_oracle *o, const struct lab_step *step)
+{
+    if (step->action == LAB_DO_factory_reset)
+        o->causes |= LAB_CAUSE_RESET;
+    if (step->action == LAB_DO_migrate && strcmp(step->word, "commit") == 0)
+        o->causes |= LAB_CAUSE_MIGRATED;
+    if (step->action == LAB_DO_hold_clear)
+        o->causes |= LAB_CAUSE_OPERATOR;
+    if (step->action == LAB_DO_command)
+        note_command(o, step);
+}
+
+/* A legacy image that nobody announced to idmode: no hook, or no aware image to hear it. */
+static void note_install(struct lab_oracle *o, const struct lab_step *step,
+                         const struct lab_sight *before, const struct lab_sight *after)
+{
+    bool heard = before->aware && before->powered && step->install.pre_install;
+    if (lab_legacy_present(after) && step->install.image == LAB_SLOT_LEGACY && !heard)
+        o->legacy_unannounced = true;
+}
+
+static void note_step(struct lab_oracle *o, const struct lab_step *step,
+                      const struct lab_result *result, const struct lab_sight *before,
+                      const struct lab_sight *after)
+{
+    bool refused = result->judged_exit && result->exit_code == IDM_EXIT_REFUSED;
+    if (result->minted)
+        o->causes |= LAB_CAUSE_MINTED;
+    if (step->action == LAB_DO_delete || step->action == LAB_DO_empty ||
+        step->action == LAB_DO_tear)
+        note_damage(o, step);
+    if (!refused)
+        note_request(o, step);
+    if (step->action == LAB_DO_install)
+        note_install(o, step, before, after);
+    if (step->action == LAB_DO_snapshot)
+        note_snapshot(o, step, before);
+    if (step->action == LAB_DO_restore)
+        note_restore(o, step);
+    if (step->action == LAB_DO_move_disk)
+        o->moved = true;
+    if (step->action == LAB_DO_tpm &&
+        (step->tpm == LAB_TPM_CLEARED || step->tpm == LAB_TPM_REPLACED ||
+         step->tpm == LAB_TPM_VOLATILE))
+        o->chip_changed = true;
+}
+
+/* A reset has begun when the record says so, or when it went through in one step. */
+static void note_reset(struct lab_oracle *o, const struct lab_sight *before,
+                       const struct lab_sight *after)
+{
+    bool open = after->recorded && after->recorded_state == IDM_S_resetting;
+    bool through = (o->causes & LAB_CAUSE_RESET) && lab_in_use(after) && o->last.spki[0] &&
+                   strcmp(after->active.spki, o->last.spki) != 0;
+    if (o->reset_open || (!open && !through))
+        return;
+    o->reset_open = true;
+    remember_dead(o, o->last.spki, strcmp(o->last_mode, "tpm") == 0);
+    if (strcmp(before->legacy_view, "works") == 0)
+        remember_dead(o, before->legacy.spki, false);
+}
+
+/* ---- afterwards ---- */
+
+static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
+                         const struct lab_sight *after)
+{
+    if (!lab_in_use(after))
+        return;
+    o->provisioned = true;
+    if (step->action == LAB_DO_boot) {
+        o->legacy_unannounced = false;
+        if (after->disk == LAB_DISK_OK)
+            o->damage = 0;
+    }
+    if (o->causes & (LAB_CAUSE_RESET | LAB_CAUSE_OPERATOR)) {
+        /* An operator's way out: from here on the device is judged as it stands. */
+        o->restored = o->moved = o->chip_changed = false;
+    }
+    if (lab_chip_serves(after) &&
+        (after->recorded_state == IDM_S_tpm || after->recorded_state == IDM_S_tpm_dual) &&
+        after->epoch > o->witnessed_epoch)
+        o->witnessed_epoch = after->epoch;
+}
+
+/* With `cut` the device has no power: what it shows is judged once it has booted. */
+static bool judge_now(struct lab_oracle *o, const struct lab_step *step,
+                      const struct lab_result *result, const struct lab_sight *before,
+                      const struct lab_sight *after, struct lab_violation *ret)
+{
+    return lab_judge_identity(o, step, before, after, ret) &&
+           lab_judge_device(o, step, result, before, after, ret);
+}
+
+int lab_oracle_step(struct lab_oracle *o, struct lab_world *world, const struct lab_step *step,
+                    const struct lab_result *result, const struct lab_sight *before,
+                    const struct lab_sight *after, struct lab_violation *ret,
+                    char error[LAB_SENTENCE_SIZE])
+{
+    *ret = (struct lab_violation){0};
+    note_step(o, step, result, before, after);
+    note_reset(o, before, after);
+    if (!judge_now(o, step, result, before, after, ret))
+        return 0;
+    int rc = lab_judge_future(o, world, step, result, after, ret, error);
+    if (rc != 1)
+        return rc;
+    note_healthy(o, step, after);
+    o->was_cut = result->was_cut;
+    return 1;
+}

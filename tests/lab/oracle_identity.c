@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/lab/oracle_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A published mode that the surroundings do not bear. */
+static bool honest(const struct lab_step *step, const struct lab_sight *after,
+                   struct lab_violation *ret)
+{
+    bool mounted = after->config_mounted && after->persist_mounted;
+    bool tpm = strcmp(after->mode, "tpm") == 0;
+    bool silent = after->chip == LAB_TPM_ABSENT || after->chip == LAB_TPM_LATE ||
+                  after->chip == LAB_TPM_FAILED || !after->own_chip;
+    if (step->action == LAB_DO_boot && lab_in_use(after) && !mounted)
+        return lab_violates(ret, 11, "mode is %s although a directory is not mounted", after->mode);
+    if (tpm && silent)
+        return lab_violates(ret, 3,
+                            "mode is tpm although the chip that holds the key (%s%s) did "
+                            "not sign in this boot",
+                            lab_tpm_word(after->chip),
+                            after->own_chip ? "" : ", not the same chip");
+    if (lab_in_use(after) && !after->active.works)
+        return lab_violates(ret, 3, "mode is %s, and its key does not sign under its certificate",
+                            after->mode);
+    return true;
+}
+
+/* One identity has one epoch, one epoch one identity. */
+static bool epoch_fits(struct lab_oracle *o, const struct lab_sight *after,
+                       struct lab_violation *ret)
+{
+    for (size_t i = 0; i < o->announced_count; i++) {
+        const struct lab_announced *seen = &o->announced[i];
+        if (seen->epoch == after->epoch && strcmp(seen->cert, after->active.cert) != 0)
+            return lab_violates(ret, 2,
+                                "epoch %lld was announced for certificate %.8s, now for %.8s",
+                                (long long)after->epoch, seen->cert, after->active.cert);
+        if (seen->epoch == after->epoch)
+            return true;
+    }
+    if (o->announced_count < LAB_EPOCHS_MAX) {
+        struct lab_announced *seen = &o->announced[o->announced_count++];
+        seen->epoch = after->epoch;
+        memcpy(seen->cert, after->active.cert, sizeof seen->cert);
+    }
+    return true;
+}
+
+static bool is_dead(const struct lab_oracle *o, const char *spki)
+{
+    for (size_t i = 0; i < o->dead_count; i++)
+        if (strcmp(o->dead[i].spki, spki) == 0)
+            return true;
+    return false;
+}
+
+/* A software identity has no witness: its old disk copy cannot be told from the newest. */
+static bool came_back_unseen(const struct lab_oracle *o)
+{
+    return o->restored && o->restored_copy.state != IDM_S_tpm &&
+           o->restored_copy.state != IDM_S_tpm_dual;
+}
+
+static bool change_allowed(const struct lab_oracle *o, const struct lab_sight *before,
+                           const struct lab_sight *after, struct lab_violation *ret)
+{
+    bool to_software = strcmp(o->last_mode, "tpm") == 0 && strcmp(after->mode, "software") == 0;
+    bool was_software = strcmp(o->last_mode, "software") == 0;
+    unsigned int free_causes = LAB_CAUSE_RESET | LAB_CAUSE_MIGRATED | LAB_CAUSE_MINTED |
+                               LAB_CAUSE_WIPED | LAB_CAUSE_OPERATOR;
+    bool deleted = (o->causes & LAB_CAUSE_CERT_DELETED) && was_software;
+    bool caused = (o->causes & free_causes) || deleted || o->restored || o->moved;
+    if (to_software && !(o->causes & ~(unsigned int)LAB_CAUSE_CERT_DELETED) && !o->restored)
+        return lab_violates(ret, 4, "a software identity (%.8s) took the place of the TPM's (%.8s)",
+                            after->active.cert, o->last.cert);
+    if (!caused)
+        return lab_violates(ret, 2, "the identity changed from %.8s to %.8s without a cause",
+                            o->last.cert, after->active.cert);
+    if (before->trial == IDM_YES && after->trial == IDM_YES && deleted &&
+        !(o->causes & free_causes))
+        return lab_violates(ret, 5, "the identity changed on trial (%.8s to %.8s)", o->last.cert,
+                            after->active.cert);
+    if (!after->clock_good && !(o->causes & LAB_CAUSE_MINTED) && !o->restored && !o->moved)
+        return lab_violates(ret, 12, "a certificate (%.8s) was issued under an implausible clock",
+                            after->active.cert);
+    if (after->epoch <= o->last_epoch)
+        return lab_violates(ret, 2, "the identity changed and the epoch did not: %lld after %lld",
+                            (long long)after->epoch, (long long)o->last_epoch);
+    return true;
+}
+
+bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
+                        const struct lab_sight *before, const struct lab_sight *after,
+                        struct lab_violation *ret)
+{
+    if (!after->powered || !after->aware || !after->published || !lab_idmode_ran(step, after))
+        return true;
+    if (!honest(step, after, ret))
+        return false;
+    if (!lab_in_use(after))
+        return true;
+    if (is_dead(o, after->active.spki) && !came_back_unseen(o))
+        return lab_violates(ret, 8, "the key %.8s is in use again after a factory reset",
+                            after->active.spki);
+    bool known = o->last.cert[0] != 0;
+    bool changed = known && strcmp(o->last.cert, after->active.cert) != 0;
+    if (changed && !change_allowed(o, before, after, ret))
+        return false;
+    if (!epoch_fits(o, after, ret))
+        return false;
+    if (changed)
+        o->causes = 0;
+    o->last = after->active;
+    o->last_epoch = after->epoch;
+    (void)snprintf(o->last_mode, sizeof o->last_mode, "%s", after->mode);
+    return true;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* oracle_parts.h - what the files of the oracle share.
+ *
+ *   oracle.c           memory, causes, the order of judgement
+ *   oracle_identity.c  I2 I3 I4 I5 I12: which identity, and may it have changed?
+ *   oracle_device.c    I1 I6 I7 I10 I11: what the images find
+ *   oracle_future.c    I1 I8 I9: asked of a copy of the world
+ *
+ * Judges return true when all is well, else false after violates().
+ */
+#ifndef IDM_TESTS_LAB_ORACLE_PARTS_H
+#define IDM_TESTS_LAB_ORACLE_PARTS_H
+
+#include "tests/lab/oracle.h"
+
+#define LAB_EPOCHS_MAX    64u
+#define LAB_DEAD_MAX      32u
+#define LAB_SNAPSHOTS_MAX 8u
+
+/* What may change the identity (I2), since it last changed. */
+enum lab_cause {
+    LAB_CAUSE_RESET = 1 << 0,        /* a factory reset, from its first durable step on */
+    LAB_CAUSE_MIGRATED = 1 << 1,     /* the controller accepted the move */
+    LAB_CAUSE_CERT_DELETED = 1 << 2, /* rules 4 and 5 */
+    LAB_CAUSE_MINTED = 1 << 3,       /* a legacy image made a pair */
+    LAB_CAUSE_WIPED = 1 << 4,        /* both file systems, or both copies of the record */
+    LAB_CAUSE_OPERATOR = 1 << 5,     /* a release, an import, a certificate from a CA */
+};
+
+/* Which copies the scenario destroyed since a boot was last found in order. */
+enum lab_damage {
+    LAB_DAMAGED_CONFIG = 1 << 0,
+    LAB_DAMAGED_PERSIST = 1 << 1,
+    LAB_DAMAGED_BOTH = LAB_DAMAGED_CONFIG | LAB_DAMAGED_PERSIST,
+};
+
+struct lab_announced {
+    int64_t epoch;
+    char cert[LAB_HEX_SIZE];
+};
+
+struct lab_dead {
+    char spki[LAB_HEX_SIZE];
+    bool in_chip; /* then a kept copy of its file must be dead too; of a software key it is not */
+};
+
+struct lab_kept {
+    char name[LAB_WORD_SIZE];
+    int64_t epoch;
+    enum idm_state state;
+};
+
+struct lab_oracle {
+    const struct lab_world_ops *ops;
+    const struct lab_device *device;
+    enum idm_legacy_key legacy_key; /* the policy of the device's configuration */
+    bool other_slot_said;           /* the configuration speaks for the other slot */
+
+    bool provisioned; /* an identity was announced */
+    struct lab_announced announced[LAB_EPOCHS_MAX];
+    size_t announced_count;
+    struct lab_identity last; /* announced last, by an aware image */
+    char last_mode[LAB_WORD_SIZE];
+    int64_t last_epoch;
+    unsigned int causes; /* of enum lab_cause */
+    unsigned int damage; /* of enum lab_damage */
+
+    bool reset_open;
+    struct lab_dead dead[LAB_DEAD_MAX]; /* what a reset destroyed */
+    size_t dead_count;
+
+    struct lab_kept kept[LAB_SNAPSHOTS_MAX];
+    size_t kept_count;
+    bool restored; /* an older disk copy is in place */
+    struct lab_kept restored_copy;
+    int64_t witnessed_epoch; /* newest epoch that this chip's counter stands for */
+    bool moved;              /* the disk is in another device */
+    bool chip_changed;       /* another chip, a cleared or a forgetful one, at any time */
+    bool legacy_unannounced; /* a legacy image came without a hook, and no aware image ran since */
+    bool was_cut;            /* the step before was */
+};
+
+bool lab_violates(struct lab_violation *ret, unsigned int invariant, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Did idmode itself run in this step? */
+bool lab_idmode_ran(const struct lab_step *step, const struct lab_sight *after);
+/* `software` or `tpm`, published by an aware image. */
+bool lab_in_use(const struct lab_sight *sight);
+/* A legacy image lies in a slot from which the bootloader may boot. */
+bool lab_legacy_present(const struct lab_sight *sight);
+/* Is the chip there, and the one that the identity was made in? */
+bool lab_chip_serves(const struct lab_sight *sight);
+/* May the device be unable to use its identity now, for what the scenario did to it? */
+bool lab_excused(const struct lab_oracle *o, const struct lab_sight *sight);
+
+bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
+                        const struct lab_sight *before, const struct lab_sight *after,
+                        struct lab_violation *ret);
+bool lab_judge_device(struct lab_oracle *o, const struct lab_step *step,
+                      const struct lab_result *result, const struct lab_sight *before,
+                      const struct lab_sight *after, struct lab_violation *ret);
+/* 1 all well, 0 violated, -1 the world broke. */
+int lab_judge_future(struct lab_oracle *o, struct lab_world *world, const struct lab_step *step,
+                     const struct lab_result *result, const struct lab_sight *after,
+                     struct lab_violation *ret, char error[LAB_SENTENCE_SIZE]);
+
+#endif
