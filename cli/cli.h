@@ -8,6 +8,30 @@
 #include "engine/engine.h"
 
 #include <jansson.h>
+#include <stdio.h>
+
+/* How the commands get at the device that they work on: the machine's own (idm_reach_real), or one that
+ * a caller holds in memory. Each function is idm_settings_read, idm_lock_take, idm_backends_open or
+ * idm_backends_close, errors included. */
+struct idm_reach {
+    void *self; /* first argument of each */
+    int (*read_settings)(void *self, const struct idm_options *options, FILE *warnings,
+                         struct idm_settings *ret, struct idm_error *err);
+    int (*take_lock)(void *self, const struct idm_options *options, const char *who,
+                     struct idm_lock *ret, struct idm_error *err);
+    int (*open_backends)(void *self, const struct idm_options *options,
+                         const struct idm_settings *settings, struct idm_backends *ret,
+                         struct idm_error *err);
+    void (*close_backends)(void *self, struct idm_backends *backends);
+    int input; /* descriptor that `sign` reads where no file is named */
+};
+
+extern const struct idm_reach idm_reach_real;
+
+/* One command line, argv[0] included, on the device behind `reach` (borrowed): everything but `mode`.
+ * Prints on stdout and stderr; the exit code. getopt may permute argv. Again at any time; not for use
+ * in two threads at once. */
+int idm_cli_run(int argc, char **argv, const struct idm_reach *reach);
 
 /* Settings, lock, backends and engine, opened in this order. */
 struct idm_session {

@@ -124,6 +124,7 @@ bool idm_options_parse(struct idm_options *ret, int argc, char **argv)
             (struct option){.name = rows[i].name,
                             .has_arg = rows[i].kind == FLAG ? no_argument : required_argument,
                             .val = FIRST_LONG + (int)i};
+    optind = 0; /* glibc: begins anew, also after another command line */
     while ((value = getopt_long(argc, argv, "qvhn:", longs, NULL)) != -1) {
         const struct row *row = row_of(value);
         if (!row || !take(&o, row, optarg))

@@ -7,10 +7,13 @@
 
 #define IDM_OPTIONS_WORDS 4
 
+struct idm_reach;
+
 struct idm_options {
-    const char *root;   /* "" or a path without trailing slash */
-    const char *config; /* NULL: the default files below root */
-    const char *tcti;   /* NULL: as configured */
+    const struct idm_reach *reach; /* where the commands find their device (cli.h); not parsed */
+    const char *root;              /* "" or a path without trailing slash */
+    const char *config;            /* NULL: the default files below root */
+    const char *tcti;              /* NULL: as configured */
     unsigned int lock_timeout_s;
     bool json, quiet, verbose, help, version;
     /* of single commands */

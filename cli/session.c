@@ -86,7 +86,7 @@ static int read_settings(struct idm_session *s, bool goes_on, struct idm_error *
 {
     const struct idm_options *o = s->options;
     FILE *warnings = o->quiet ? NULL : stderr;
-    int rc = idm_settings_read(&s->settings, o->root, o->config, warnings, err);
+    int rc = o->reach->read_settings(o->reach->self, o, warnings, &s->settings, err);
     if (rc && goes_on && s->settings.invalid) {
         s->settings.invalid_error = *err;
         rc = 0;
@@ -112,13 +112,14 @@ int idm_session_open(struct idm_session *ret, const struct idm_options *options,
 {
     struct idm_error err = {0};
     char who[96];
+    const struct idm_reach *reach = options->reach;
     *ret = (struct idm_session){.options = options, .command = options->word[0]};
     (void)snprintf(who, sizeof who, "idmode %s", ret->command);
     int rc = read_settings(ret, goes_on, &err);
     if (rc == 0)
-        rc = idm_lock_take(&ret->lock, options->root, options->lock_timeout_s * 1000u, who, &err);
+        rc = reach->take_lock(reach->self, options, who, &ret->lock, &err);
     if (rc == 0)
-        rc = idm_backends_open(&ret->backends, options->root, &ret->settings, &err);
+        rc = reach->open_backends(reach->self, options, &ret->settings, &ret->backends, &err);
     if (rc == 0)
         rc = idm_engine_open(&ret->engine, &ret->backends, &ret->settings, &err);
     if (rc == 0)
@@ -132,7 +133,8 @@ void idm_session_close(struct idm_session *session)
     if (!session)
         return;
     idm_engine_close(session->engine);
-    idm_backends_close(&session->backends);
+    if (session->options)
+        session->options->reach->close_backends(session->options->reach->self, &session->backends);
     idm_lock_release(&session->lock);
     *session = (struct idm_session){0};
 }

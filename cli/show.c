@@ -2,34 +2,25 @@
 /* show.c - status and history: what was published and kept. No TPM is asked, no lock is taken. */
 #include "cli/cli.h"
 
-#include "backends/store/store.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int read_settings(const struct idm_options *options, struct idm_settings *settings)
-{
-    struct idm_error err = {0};
-    int rc = idm_settings_read(settings, options->root, options->config, NULL, &err);
-    if (rc && !settings->invalid)
-        return idm_say_error(options, options->word[0], &err);
-    return 0;
-}
-
+/* One file of the device, without the lock: it is replaced as a whole. */
 static int read_file(const struct idm_options *options, enum idm_file file, struct idm_bytes *ret,
                      int *ret_read)
 {
+    const struct idm_reach *reach = options->reach;
     struct idm_settings settings;
-    struct idm_store *store = NULL;
+    struct idm_backends backends = {0};
     struct idm_error err = {0};
-    int rc = read_settings(options, &settings);
-    if (rc)
-        return rc;
-    if (idm_store_open(&store, options->root, &settings, &err))
+    int rc = reach->read_settings(reach->self, options, NULL, &settings, &err);
+    if (rc && !settings.invalid)
         return idm_say_error(options, options->word[0], &err);
-    *ret_read = idm_store_read(store, file, ret, &err);
-    idm_store_close(store);
+    if (reach->open_backends(reach->self, options, &settings, &backends, &err))
+        return idm_say_error(options, options->word[0], &err);
+    *ret_read = backends.file_read(backends.self, file, ret, &err);
+    reach->close_backends(reach->self, &backends);
     return 0;
 }
 

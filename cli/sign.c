@@ -59,7 +59,7 @@ static int hash_input(const struct idm_options *options, const char *name,
                       uint8_t ret_hash[EVP_MAX_MD_SIZE], struct idm_error *err)
 {
     if (!options->in)
-        return hash_stream(STDIN_FILENO, name, ret_hash, err);
+        return hash_stream(options->reach->input, name, ret_hash, err);
     int fd = open(options->in, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return idm_fail_errno(err, IDM_E_UNREADABLE, options->in, errno);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* main.c - libexec/idmode/core: every command but `mode`. */
+/* commands.c - every command but `mode`, by its name. */
 #include "cli/cli.h"
 
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const struct {
     const char *name;
@@ -92,31 +90,30 @@ static int usage(const struct idm_options *options, const char *why)
     return idm_say_error(options, options->words ? options->word[0] : "", &err);
 }
 
-int main(int argc, char **argv)
+static int run_command(const struct idm_options *options, char **argv)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, options->word[0]) != 0 || !commands[i].run)
+            continue;
+        if (!idm_options_fit(options, commands[i].name))
+            return idm_options_misused(argv);
+        if (options->words != commands[i].words)
+            return usage(options, commands[i].usage);
+        int rc = commands[i].run(options);
+        return fflush(stdout) == 0 ? rc : IDM_EXIT_FAILED;
+    }
+    return usage(options, "no such command");
+}
+
+int idm_cli_run(int argc, char **argv, const struct idm_reach *reach)
 {
     struct idm_options options;
-    if (!idm_options_open_standard())
-        return IDM_EXIT_FAILED;
-    (void)umask(022); /* files have their own modes; nothing rests on the caller's */
-    /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */
-    (void)setenv("TSS2_LOG", "all+none", 0);
     if (!idm_options_parse(&options, argc, argv))
         return idm_options_misused(argv);
+    options.reach = reach;
     if (options.version)
         return print_version(&options);
     if (options.help)
         return say_help(&options);
-    if (!options.words)
-        return usage(&options, "no command");
-    for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(commands[i].name, options.word[0]) != 0 || !commands[i].run)
-            continue;
-        if (!idm_options_fit(&options, commands[i].name))
-            return idm_options_misused(argv);
-        if (options.words != commands[i].words)
-            return usage(&options, commands[i].usage);
-        int rc = commands[i].run(&options);
-        return fflush(stdout) == 0 ? rc : IDM_EXIT_FAILED;
-    }
-    return usage(&options, "no such command");
+    return options.words ? run_command(&options, argv) : usage(&options, "no command");
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* core.c - libexec/idmode/core: the program behind `idmode`, on the real device. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+int main(int argc, char **argv)
+{
+    if (!idm_options_open_standard())
+        return IDM_EXIT_FAILED;
+    (void)umask(022); /* files have their own modes; nothing rests on the caller's */
+    /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */
+    (void)setenv("TSS2_LOG", "all+none", 0);
+    return idm_cli_run(argc, argv, &idm_reach_real);
+}
