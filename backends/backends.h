@@ -149,7 +149,12 @@ struct idm_tpm_object_info {
     enum idm_tpm_object what;
     uint8_t name[IDM_NAME_SIZE]; /* zero when empty */
     struct idm_key_info key;     /* zero when empty or not a signing key */
+    bool may_lock; /* without noDA: after a few power cuts in use the chip is in lockout */
 };
+
+/* TPM_RH_OWNER in place of a parent's handle: the storage root key of the ECC template, made again
+ * for each use and kept nowhere. What a TSS2 file means by it, too. */
+#define IDM_TPM_PRIMARY 0x40000001u
 
 struct idm_tpm_info {
     char manufacturer[16]; /* TPM2_PT_MANUFACTURER, four characters */

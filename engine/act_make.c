@@ -27,25 +27,29 @@ int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
     return rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_FULL ? 0 : rc;
 }
 
-/* The SRK that is already there as parent: the key lives in its file alone, and a later reset cannot
- * make copies of that file useless. */
-static int use_srk_as_parent(struct idm_engine *e, struct idm_error *err)
+/* The SRK as parent: the key lives in its file alone, and a later reset cannot make copies of that file
+ * useless. Used at each boot, so not one that power cuts lock; where the owner lets us, one is made for
+ * each use. */
+static int use_srk_as_parent(struct idm_engine *e, bool may_make, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     struct idm_tpm_object_info srk = {0};
     const struct idm_backends *be = e->be;
     int rc = be->tpm_object(be->self, r->srk_handle, IDM_ROLE_PARENT, &srk, err);
-    if (rc == 0 && srk.what == IDM_OBJECT_EMPTY) {
+    if (rc)
+        return rc;
+    bool fits = srk.what != IDM_OBJECT_EMPTY && !srk.may_lock;
+    if (!fits && !may_make) {
         (void)idm_fail(err, IDM_E_TPM_OWNED, "make the parent of the device key",
-                       "no slot or no owner authorisation, and no storage root key is there");
-        return idm_advise(err, "set owner-auth-file, or persist an SRK at srk-handle");
+                       "no slot or owner authorisation for it, and no storage root key with noDA");
+        return idm_advise(err, "set owner-auth-file, or srk-handle to such a key's handle");
     }
-    if (rc == 0)
-        rc = be->tpm_srk_name(be->self, r->srk_handle, r->parent_name, err);
+    uint32_t parent = fits ? r->srk_handle : IDM_TPM_PRIMARY;
+    rc = be->tpm_srk_name(be->self, parent, r->parent_name, err);
     if (rc)
         return rc;
     r->weak_parent = 1;
-    r->parent_handle = r->srk_handle;
+    r->parent_handle = parent;
     r->key_storage = IDM_STORE_TSS2;
     return 0;
 }
@@ -64,9 +68,12 @@ static int evict_dead_parent(struct idm_engine *e, uint32_t handle, struct idm_e
 
 int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
 {
+    /* Until something hangs under it: an operator who was told that it does not fit names another. */
+    if (idm_all_zero(e->record.parent_name, IDM_NAME_SIZE))
+        e->record.srk_handle = e->settings->srk_handle;
     struct idm_tpm_layout layout = idm_layout(e);
     if (e->record.weak_parent)
-        return use_srk_as_parent(e, err);
+        return use_srk_as_parent(e, layout.parent_handle == IDM_TPM_PRIMARY, err);
     int rc = evict_dead_parent(e, layout.parent_handle, err);
     if (rc)
         return rc;
@@ -74,8 +81,8 @@ int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
                                 e->record.parent_name, err);
     if (rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_FULL && rc != IDM_E_TPM_TAKEN)
         return rc;
-    e->record.owned = rc != IDM_E_TPM_FULL;
-    return use_srk_as_parent(e, err);
+    e->record.owned |= rc != IDM_E_TPM_FULL;
+    return use_srk_as_parent(e, rc == IDM_E_TPM_FULL, err);
 }
 
 /* Does this file's key live under the parent that stands in the chip now? */
@@ -172,7 +179,7 @@ int idm_do_make_handle(struct idm_engine *e, struct idm_error *err)
     bool no_place = rc == IDM_E_TPM_FULL || rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN;
     if (no_place && layout.storage == IDM_STORE_BOTH) {
         e->record.key_storage = IDM_STORE_TSS2; /* the file alone serves */
-        e->record.owned = rc != IDM_E_TPM_FULL;
+        e->record.owned |= rc != IDM_E_TPM_FULL;
         rc = 0;
     }
     return rc;

@@ -37,6 +37,8 @@ int idm_tpm_read_public(struct idm_tpm *tpm, uint32_t handle, TPM2B_PUBLIC *ret_
     TPM2B_NAME name = {.size = sizeof name.name};
     TPM2B_NAME qualified = {.size = sizeof qualified.name};
     TSS2_RC rc;
+    if (handle == IDM_TPM_PRIMARY)
+        return empty_at(what.text, err);
     IDM_TPM_COMMAND(tpm, rc,
                     Tss2_Sys_ReadPublic(tpm->sys, handle, NULL, &area, &name, &qualified, NULL));
     if (idm_rc_code(rc) == TPM2_RC_HANDLE)
@@ -64,6 +66,7 @@ int idm_tpm_object(struct idm_tpm *tpm, uint32_t handle, enum idm_tpm_role role,
         return result;
     if (result == 0) {
         info.what = idm_public_is(&area, role) ? IDM_OBJECT_OURS : IDM_OBJECT_STRANGER;
+        info.may_lock = !(area.publicArea.objectAttributes & TPMA_OBJECT_NODA);
         /* A stranger's key may be of a kind that OpenSSL does not know: no key, then. */
         if (area.publicArea.objectAttributes & TPMA_OBJECT_SIGN_ENCRYPT &&
             idm_public_key_info(&area, &info.key) < 0)
@@ -128,6 +131,9 @@ int idm_tpm_storage_open(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_re
 {
     _cleanup_ref_ struct idm_tpm_ref opened = IDM_TPM_REF_EMPTY;
     TPM2B_PUBLIC area;
+    uint8_t name[IDM_NAME_SIZE];
+    if (handle == IDM_TPM_PRIMARY)
+        return idm_tpm_srk_create(tpm, ret, name, err);
     int result = idm_tpm_ref_open(tpm, handle, &opened, &area, err);
     if (result < 0)
         return result;

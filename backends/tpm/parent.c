@@ -55,6 +55,20 @@ static int make_under(struct idm_tpm *tpm, const struct idm_tpm_ref *srk, uint32
     return result;
 }
 
+/* Each use of a storage root key without noDA that a power cut follows counts as a wrong guess: none for
+ * what the owner will not let us finish. */
+static int owner_lets_us(struct idm_tpm *tpm, struct idm_error *err)
+{
+    uint32_t permanent = 0;
+    if (tpm->settings->owner_auth_file[0])
+        return 0;
+    int result = idm_tpm_property(tpm, TPM2_PT_PERMANENT, &permanent, err);
+    if (result < 0 || !(permanent & TPMA_PERMANENT_OWNERAUTHSET))
+        return result;
+    (void)idm_fail(err, IDM_E_TPM_OWNED, what, "the owner authorisation is set");
+    return idm_advise(err, "set owner-auth-file"), IDM_E_TPM_OWNED;
+}
+
 int idm_tpm_parent_make(struct idm_tpm *tpm, uint32_t srk_handle, uint32_t parent_handle,
                         uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err)
 {
@@ -68,7 +82,9 @@ int idm_tpm_parent_make(struct idm_tpm *tpm, uint32_t srk_handle, uint32_t paren
                         parent_handle);
     if (result == IDM_E_TPM_EMPTY) {
         _cleanup_ref_ struct idm_tpm_ref srk = IDM_TPM_REF_EMPTY;
-        result = srk_ensure(tpm, srk_handle, &srk, err);
+        result = owner_lets_us(tpm, err);
+        if (result == 0)
+            result = srk_ensure(tpm, srk_handle, &srk, err);
         if (result == 0)
             result = make_under(tpm, &srk, parent_handle, name, err);
     }

@@ -9,7 +9,7 @@ static const char what_sign[] = "sign with the TPM";
 static const char what_public[] = "read the TPM's public key";
 
 /* The number of commands is the cost: exactly TPM2_Sign by handle, Load, Sign and FlushContext by
- * file. */
+ * file; two more where the parent is made for it. */
 
 static bool digest_of(enum idm_digest digest, const uint8_t *hash, TPM2B_DIGEST *ret,
                       TPMI_ALG_HASH *ret_algorithm)
@@ -110,8 +110,8 @@ static int sign_at(struct idm_tpm *tpm, uint32_t handle, const struct job *job,
     return result < 0 ? idm_fail(err, result, what_sign, "no signature of the kind asked for") : 0;
 }
 
-static int sign_by_file(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
-                        const struct job *job, struct idm_signature *ret, struct idm_error *err)
+static int sign_under(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
+                      const struct job *job, struct idm_signature *ret, struct idm_error *err)
 {
     TSS2L_SYS_AUTH_RESPONSE response = {0};
     TPM2B_NAME name = {.size = sizeof name.name};
@@ -126,6 +126,17 @@ static int sign_by_file(struct idm_tpm *tpm, const struct idm_tss2_key *key, uin
     int result = sign_at(tpm, handle, job, ret, err);
     idm_tpm_flush(tpm, handle);
     return result;
+}
+
+static int sign_by_file(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
+                        const struct job *job, struct idm_signature *ret, struct idm_error *err)
+{
+    _cleanup_ref_ struct idm_tpm_ref primary = IDM_TPM_REF_EMPTY;
+    uint8_t name[IDM_NAME_SIZE];
+    if (parent != IDM_TPM_PRIMARY)
+        return sign_under(tpm, key, parent, job, ret, err);
+    int result = idm_tpm_srk_create(tpm, &primary, name, err);
+    return result < 0 ? result : sign_under(tpm, key, primary.loaded, job, ret, err);
 }
 
 int idm_tpm_sign(struct idm_tpm *tpm, const struct idm_signer *signer, enum idm_digest digest,
