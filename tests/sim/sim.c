@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum idm_place places[IDM_FILE_COUNT] = {
-#define PLACE_OF(file, place, name, mode) [file] = place,
-    IDM_FILES(PLACE_OF)
-#undef PLACE_OF
-};
-
 /* ---- faults ---- */
 
 int idm_sim_asks(struct idm_sim *sim, int code)
@@ -46,128 +40,20 @@ int idm_sim_changed(struct idm_sim *sim, int code, bool last)
     return last ? code : 0;
 }
 
+bool idm_sim_effect(struct idm_sim *sim)
+{
+    sim->effects++;
+    if (sim->fault == IDM_SIM_CUT_EFFECT && sim->effects == sim->fault_at) {
+        sim->fault_hit = true;
+        sim->dead = true;
+    }
+    return !sim->dead;
+}
+
 void idm_sim_arm(struct idm_sim *sim, enum idm_sim_fault fault, unsigned long at)
 {
     sim->fault = fault;
     sim->fault_at = at;
-}
-
-/* ---- files ---- */
-
-static bool ours(enum idm_place place)
-{
-    return place == IDM_CONFIG_OURS || place == IDM_PERSIST_OURS || place == IDM_MARKER_DIR ||
-           place == IDM_RUN;
-}
-
-static enum idm_place above(enum idm_place place)
-{
-    return place == IDM_CONFIG || place == IDM_CONFIG_OURS ? IDM_CONFIG : IDM_PERSIST;
-}
-
-static enum idm_place_state state_of(const struct idm_sim *sim, enum idm_place place)
-{
-    if (place == IDM_RUN)
-        return sim->made[place] ? IDM_PLACE_PROVEN : IDM_PLACE_MISSING;
-    enum idm_place_state base = sim->state[above(place)];
-    if (base != IDM_PLACE_PROVEN || !ours(place))
-        return base;
-    return sim->made[place] ? IDM_PLACE_PROVEN : IDM_PLACE_MISSING;
-}
-
-static enum idm_place_state place_state(void *self, enum idm_place place)
-{
-    return idm_sim_asks(self, IDM_E_UNREADABLE) ? IDM_PLACE_UNREADABLE : state_of(self, place);
-}
-
-static enum idm_room place_room(void *self, enum idm_place place, size_t size)
-{
-    const struct idm_sim *sim = self;
-    (void)place;
-    (void)size;
-    return idm_sim_asks(self, IDM_E_FULL) ? IDM_ROOM_FULL : sim->room;
-}
-
-static bool place_is_mount(void *self, enum idm_place place)
-{
-    (void)self;
-    (void)place;
-    return false;
-}
-
-static int file_read(void *self, enum idm_file file, struct idm_bytes *ret, struct idm_error *err)
-{
-    struct idm_sim *sim = self;
-    int rc = idm_sim_asks(sim, IDM_E_UNREADABLE);
-    if (rc == 0 && state_of(sim, places[file]) != IDM_PLACE_PROVEN)
-        rc = IDM_E_UNREADABLE;
-    if (rc == 0 && !sim->present[file])
-        rc = IDM_E_ABSENT;
-    if (rc)
-        return idm_fail(err, rc, "read a file", "%s", idm_error_sentence(rc));
-    return idm_bytes_set(ret, sim->content[file].data, sim->content[file].size);
-}
-
-static bool counts(enum idm_file file)
-{
-    return places[file] != IDM_RUN && places[file] != IDM_MARKER_DIR;
-}
-
-static void store(struct idm_sim *sim, enum idm_file file, const void *data, size_t size)
-{
-    if (idm_bytes_set(&sim->content[file], data, size))
-        abort();
-    sim->present[file] = true;
-    sim->made[places[file]] = true;
-}
-
-static int refuses(const struct idm_sim *sim, enum idm_file file)
-{
-    if (places[file] == IDM_RUN)
-        return 0;
-    if (sim->state[above(places[file])] != IDM_PLACE_PROVEN)
-        return IDM_E_UNREADABLE;
-    if (sim->room == IDM_ROOM_READ_ONLY)
-        return IDM_E_READ_ONLY;
-    return 0;
-}
-
-static int file_write(void *self, enum idm_file file, const void *data, size_t size,
-                      struct idm_error *err)
-{
-    struct idm_sim *sim = self;
-    bool last = false;
-    int rc = places[file] == IDM_RUN ? idm_sim_asks(sim, IDM_E_STORAGE)
-                                     : idm_sim_changes(sim, IDM_E_STORAGE, &last);
-    if (rc == 0)
-        rc = refuses(sim, file);
-    if (rc == 0 && sim->room == IDM_ROOM_FULL && counts(file))
-        rc = IDM_E_FULL;
-    if (rc)
-        return idm_fail(err, rc, "write a file", "%s", idm_error_sentence(rc));
-    if (counts(file))
-        sim->writes++;
-    store(sim, file, data, size);
-    rc = idm_sim_changed(sim, IDM_E_STORAGE, last);
-    return rc ? idm_fail(err, rc, "write a file", "%s", idm_error_sentence(rc)) : 0;
-}
-
-static int file_remove(void *self, enum idm_file file, struct idm_error *err)
-{
-    struct idm_sim *sim = self;
-    bool last = false;
-    int rc = places[file] == IDM_RUN ? idm_sim_asks(sim, IDM_E_STORAGE)
-                                     : idm_sim_changes(sim, IDM_E_STORAGE, &last);
-    if (rc == 0)
-        rc = refuses(sim, file);
-    if (rc)
-        return idm_fail(err, rc, "remove a file", "%s", idm_error_sentence(rc));
-    if (counts(file) && sim->present[file])
-        sim->writes++;
-    sim->present[file] = false;
-    idm_bytes_free(&sim->content[file]);
-    rc = idm_sim_changed(sim, IDM_E_STORAGE, last);
-    return rc ? idm_fail(err, rc, "remove a file", "%s", idm_error_sentence(rc)) : 0;
 }
 
 /* ---- the machine ---- */
@@ -194,19 +80,40 @@ static int slot_fingerprint(void *self, const char *slot, uint8_t ret_hash[IDM_S
 {
     struct idm_sim *sim = self;
     int rc = idm_sim_asks(sim, IDM_E_UNREADABLE);
-    const uint8_t *content = &sim->slot_content[strcmp(slot, "A") == 0 ? 0 : 1];
+    const uint32_t *content = &sim->slot_content[strcmp(slot, "A") == 0 ? 0 : 1];
     if (rc == 0 && !*content)
         rc = IDM_E_UNREADABLE;
     if (rc)
         return idm_fail(err, rc, "read a slot", "%s", idm_error_sentence(rc));
-    return idm_sha256(content, 1, ret_hash);
+    return idm_sha256(content, sizeof *content, ret_hash);
+}
+
+/* Is it the line of a finished action with that name: "STATE: NAME done"? */
+static bool says_done(const char *line, const char *name)
+{
+    static const char end[] = " done";
+    const char *colon = strstr(line, ": ");
+    size_t length = strlen(name);
+    return colon && strncmp(colon + 2, name, length) == 0 && strcmp(colon + 2 + length, end) == 0;
 }
 
 static void trace(void *self, const char *line)
 {
+    struct idm_sim *sim = self;
+    if (sim->dead)
+        return;
+    if (sim->traced)
+        sim->traced(sim->traced_self, line);
+    if (sim->fault == IDM_SIM_CUT_NAMED && says_done(line, sim->fault_name)) {
+        sim->fault_hit = true;
+        sim->dead = true;
+    }
+}
+
+static void trace_to_stderr(void *self, const char *line)
+{
     (void)self;
-    if (getenv("IDM_SIM_TRACE"))
-        (void)fprintf(stderr, "    %s\n", line);
+    (void)fprintf(stderr, "    %s\n", line);
 }
 
 /* ---- the device ---- */
@@ -214,16 +121,11 @@ static void trace(void *self, const char *line)
 static void connect_backends(struct idm_sim *sim)
 {
     sim->backends = (struct idm_backends){.self = sim,
-                                          .file_read = file_read,
-                                          .file_write = file_write,
-                                          .file_remove = file_remove,
-                                          .place_state = place_state,
-                                          .place_room = place_room,
-                                          .place_is_mount = place_is_mount,
                                           .platform = platform,
                                           .bootenv = bootenv,
                                           .slot_fingerprint = slot_fingerprint,
                                           .trace = trace};
+    idm_sim_files(&sim->backends);
     idm_sim_keys(&sim->backends);
     idm_sim_tpm(&sim->backends);
 }
@@ -234,7 +136,10 @@ void idm_sim_init(struct idm_sim *sim)
     connect_backends(sim);
     idm_settings_default(&sim->settings);
     sim->next_id = 100;
-    sim->chip = (struct idm_sim_chip){.announced = true, .seed = 1, .srk = 2, .counter_max = 40};
+    if (getenv("IDM_SIM_TRACE"))
+        sim->traced = trace_to_stderr;
+    sim->chip = (struct idm_sim_chip){
+        .announced = true, .seed = 1, .srk = 2, .counter_max = IDM_SIM_COUNTER};
     sim->platform = (struct idm_platform){.now = IDM_SIM_NOW,
                                           .not_before = IDM_SIM_NOW - 1000,
                                           .serial = "SN-1",
@@ -250,19 +155,14 @@ void idm_sim_init(struct idm_sim *sim)
 
 void idm_sim_free(struct idm_sim *sim)
 {
-    for (size_t i = 0; i < IDM_FILE_COUNT; i++)
-        idm_bytes_free(&sim->content[i]);
+    idm_sim_files_free(sim);
 }
 
 void idm_sim_copy(struct idm_sim *to, const struct idm_sim *from)
 {
     *to = *from;
-    memset(to->content, 0, sizeof to->content);
-    for (size_t i = 0; i < IDM_FILE_COUNT; i++)
-        if (from->present[i] &&
-            idm_bytes_set(&to->content[i], from->content[i].data, from->content[i].size))
-            abort();
-    connect_backends(to);
+    idm_sim_files_copy(to);
+    to->backends.self = to;
     to->fault = IDM_SIM_HEALTHY;
     to->dead = false;
 }
@@ -270,23 +170,35 @@ void idm_sim_copy(struct idm_sim *to, const struct idm_sim *from)
 void idm_sim_power_cycle(struct idm_sim *sim)
 {
     sim->dead = false;
-    sim->made[IDM_RUN] = false;
-    for (unsigned int i = 0; i < IDM_FILE_COUNT; i++)
-        if (places[i] == IDM_RUN)
-            idm_sim_delete(sim, (enum idm_file)i);
-    sim->chip.reset_count++;
+    idm_sim_settle(sim, 0);
+    idm_sim_wipe(sim, IDM_RUN);
+    idm_sim_chip_reset(sim);
     sim->platform.now += 60;
     (void)snprintf(sim->platform.boot_id, sizeof sim->platform.boot_id, "boot-%" PRIu32,
-                   sim->chip.reset_count);
+                   ++sim->boots);
+}
+
+void idm_sim_begin_run(struct idm_sim *sim)
+{
+    sim->calls = 0;
+    sim->changes = 0;
+    sim->effects = 0;
+    sim->writes = 0;
+    sim->fault_hit = false;
+}
+
+void idm_sim_begin_process(struct idm_sim *sim)
+{
+    sim->swept = false;
+    sim->waited_ms = 0;
+    sim->pause_ms = 0;
 }
 
 enum idm_exit idm_sim_run(struct idm_sim *sim, const struct idm_ask *ask, struct idm_outcome *ret)
 {
     struct idm_engine *engine = NULL;
-    sim->calls = 0;
-    sim->changes = 0;
-    sim->writes = 0;
-    sim->fault_hit = false;
+    idm_sim_begin_run(sim);
+    idm_sim_begin_process(sim);
     *ret = (struct idm_outcome){.exit = IDM_EXIT_FAILED};
     if (idm_engine_open(&engine, &sim->backends, &sim->settings, &ret->error) == 0) {
         if (ask)
@@ -307,20 +219,30 @@ enum idm_exit idm_sim_boot(struct idm_sim *sim, struct idm_outcome *ret)
 
 /* ---- what is there ---- */
 
+static bool record_in(const struct idm_sim *sim, enum idm_file file, struct idm_record *ret)
+{
+    const struct idm_bytes *bytes = idm_sim_file(sim, file);
+    return bytes && idm_record_decode(bytes->data, bytes->size, ret) == 0;
+}
+
 bool idm_sim_record(const struct idm_sim *sim, struct idm_record *ret)
 {
-    static const enum idm_file copies[] = {IDM_F_PERSIST_RECORD, IDM_F_CONFIG_RECORD};
-    for (size_t i = 0; i < 2; i++) {
-        const struct idm_bytes *bytes = &sim->content[copies[i]];
-        if (sim->present[copies[i]] && idm_record_decode(bytes->data, bytes->size, ret) == 0)
-            return true;
-    }
-    return false;
+    const struct idm_bytes *persist = idm_sim_file(sim, IDM_F_PERSIST_RECORD);
+    const struct idm_bytes *config = idm_sim_file(sim, IDM_F_CONFIG_RECORD);
+    struct idm_record second;
+    bool first = record_in(sim, IDM_F_PERSIST_RECORD, ret);
+    if (first && config && idm_bytes_equal(persist, config))
+        return true;
+    if (!record_in(sim, IDM_F_CONFIG_RECORD, &second))
+        return first;
+    if (!first || second.sequence > ret->sequence)
+        *ret = second;
+    return true;
 }
 
 uint32_t idm_sim_key_of(const struct idm_sim *sim, enum idm_file file)
 {
-    return sim->present[file] ? idm_sim_parse_key(&sim->content[file]) : 0;
+    return sim->files[file] ? idm_sim_parse_key(&sim->files[file]->bytes) : 0;
 }
 
 static bool cert_in(const struct idm_sim *sim, enum idm_file file, uint32_t *ret_cert,
@@ -328,8 +250,8 @@ static bool cert_in(const struct idm_sim *sim, enum idm_file file, uint32_t *ret
 {
     int64_t from = 0;
     int64_t to = 0;
-    return sim->present[file] &&
-           idm_sim_parse_cert(&sim->content[file], ret_cert, ret_key, &from, &to);
+    return sim->files[file] &&
+           idm_sim_parse_cert(&sim->files[file]->bytes, ret_cert, ret_key, &from, &to);
 }
 
 uint32_t idm_sim_cert_of(const struct idm_sim *sim, enum idm_file file)
@@ -348,17 +270,6 @@ uint32_t idm_sim_cert_key_of(const struct idm_sim *sim, enum idm_file file)
 
 /* ---- what happens to it ---- */
 
-void idm_sim_delete(struct idm_sim *sim, enum idm_file file)
-{
-    sim->present[file] = false;
-    idm_bytes_free(&sim->content[file]);
-}
-
-void idm_sim_put(struct idm_sim *sim, enum idm_file file, const char *text)
-{
-    store(sim, file, text, strlen(text));
-}
-
 void idm_sim_mint(struct idm_sim *sim)
 {
     char text[128];
@@ -373,16 +284,6 @@ void idm_sim_mint(struct idm_sim *sim)
 void idm_sim_legacy_boot(struct idm_sim *sim)
 {
     idm_sim_power_cycle(sim);
-    if (!sim->present[IDM_F_CONFIG_CERT] || !sim->present[IDM_F_CONFIG_KEY])
+    if (!sim->files[IDM_F_CONFIG_CERT] || !sim->files[IDM_F_CONFIG_KEY])
         idm_sim_mint(sim);
-}
-
-void idm_sim_wipe(struct idm_sim *sim, enum idm_place place)
-{
-    for (unsigned int i = 0; i < IDM_FILE_COUNT; i++)
-        if (places[i] != IDM_RUN && above(places[i]) == place)
-            idm_sim_delete(sim, (enum idm_file)i);
-    for (unsigned int i = 0; i < IDM_PLACES; i++)
-        if (ours((enum idm_place)i) && i != IDM_RUN && above((enum idm_place)i) == place)
-            sim->made[i] = false;
 }

@@ -12,6 +12,20 @@ int idm_sim_changes(struct idm_sim *sim, int code, bool *ret_last);
 /* After the effect of a changing call: 0, or `code` when the power went. */
 int idm_sim_changed(struct idm_sim *sim, int code, bool last);
 
+/* After each primitive effect: does the device still run? */
+bool idm_sim_effect(struct idm_sim *sim);
+
+struct idm_sim_blob *idm_sim_blob_hold(struct idm_sim_blob *blob); /* NULL is fine */
+void idm_sim_blob_drop(struct idm_sim_blob **blob);
+/* config, persist or run */
+enum idm_place idm_sim_base(enum idm_file file);
+/* After a struct copy: its files are held once more. */
+void idm_sim_files_copy(struct idm_sim *to);
+void idm_sim_files_free(struct idm_sim *sim);
+
+/* What a power cycle does to the chip. */
+void idm_sim_chip_reset(struct idm_sim *sim);
+
 uint32_t idm_sim_new_id(struct idm_sim *sim);
 void idm_sim_name(const char *kind, uint32_t id, uint8_t ret[IDM_NAME_SIZE]);
 struct idm_key_info idm_sim_key_info(uint32_t id);
@@ -26,6 +40,7 @@ bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32
 /* The key that signs, or the code that the TPM gives. */
 int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key);
 
+void idm_sim_files(struct idm_backends *backends);
 void idm_sim_keys(struct idm_backends *backends);
 void idm_sim_tpm(struct idm_backends *backends);
 

@@ -6,20 +6,77 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RESUBMISSIONS    5u /* as backends/tpm/connect.c: five at once, then growing pauses */
+#define FIRST_PAUSE_MS   5u
+#define LONGEST_PAUSE_MS 500u
+
+/* The backend's wait, in virtual time; false: it is used up in this process. */
+static bool pause_passes(struct idm_sim *sim)
+{
+    uint32_t wait_ms = sim->settings.wait_ms;
+    uint32_t pause_ms = sim->pause_ms ? sim->pause_ms : FIRST_PAUSE_MS;
+    if (sim->waited_ms >= wait_ms)
+        return false;
+    sim->pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    if (pause_ms > wait_ms - sim->waited_ms)
+        pause_ms = wait_ms - sim->waited_ms;
+    sim->waited_ms += pause_ms;
+    return true;
+}
+
+/* What the chip says to any command; one that is busy is asked again. */
+static int chip_says(struct idm_sim *sim)
+{
+    unsigned int again = 0;
+    if (strcmp(sim->settings.tcti, "none") == 0)
+        return IDM_E_TPM_ABSENT;
+    if (sim->chip.answers)
+        return sim->chip.answers;
+    while (sim->chip.busy) {
+        sim->chip.busy--;
+        if (again++ >= RESUBMISSIONS && !pause_passes(sim))
+            return IDM_E_TPM_BUSY;
+    }
+    sim->pause_ms = 0;
+    return 0;
+}
+
 /* Numbers the call; then the chip's own answer. */
 static int command(struct idm_sim *sim)
 {
     int rc = idm_sim_asks(sim, IDM_E_TPM_OTHER);
-    return rc ? rc : sim->chip.answers;
+    return rc ? rc : chip_says(sim);
 }
 
+/* The same for a command that changes something and needs no owner. */
 static int change(struct idm_sim *sim, bool *ret_last)
 {
-    if (sim->chip.answers && !sim->dead) {
-        int rc = idm_sim_asks(sim, IDM_E_TPM_OTHER);
-        return rc ? rc : sim->chip.answers;
+    if (!sim->dead) {
+        int says = chip_says(sim);
+        if (says) {
+            int rc = idm_sim_asks(sim, IDM_E_TPM_OTHER);
+            return rc ? rc : says;
+        }
     }
     return idm_sim_changes(sim, IDM_E_TPM_OTHER, ret_last);
+}
+
+/* The same under owner authorisation, which we have only while it is empty. */
+static int change_as_owner(struct idm_sim *sim, bool *ret_last)
+{
+    if (sim->chip.owner_auth && !sim->dead) {
+        int rc = command(sim);
+        return rc ? rc : IDM_E_TPM_OWNED;
+    }
+    return change(sim, ret_last);
+}
+
+/* After a change: one primitive effect, which is durable. */
+static int changed(struct idm_sim *sim, bool last)
+{
+    bool lives = idm_sim_effect(sim);
+    int rc = idm_sim_changed(sim, IDM_E_TPM_OTHER, last);
+    return lives ? rc : IDM_E_TPM_OTHER;
 }
 
 static int said(int rc, const char *what, struct idm_error *err)
@@ -61,8 +118,9 @@ static bool loads_under(struct idm_sim *sim, uint32_t parent_handle, uint32_t un
 int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key)
 {
     uint32_t under = 0;
-    if (sim->chip.answers)
-        return sim->chip.answers;
+    int rc = chip_says(sim);
+    if (rc)
+        return rc;
     if (signer->kind == IDM_SIGNER_HANDLE) {
         const struct idm_sim_object *object = at(sim, signer->handle);
         if (!object)
@@ -78,7 +136,8 @@ int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uin
 static enum idm_tri tpm_announced(void *self)
 {
     const struct idm_sim *sim = self;
-    return sim->chip.announced ? IDM_YES : IDM_NO;
+    bool none = strcmp(sim->settings.tcti, "none") == 0;
+    return sim->chip.announced && !none ? IDM_YES : IDM_NO;
 }
 
 static int tpm_info(void *self, struct idm_tpm_info *ret, struct idm_error *err)
@@ -130,10 +189,14 @@ static int tpm_srk_name(void *self, uint32_t handle, uint8_t ret_name[IDM_NAME_S
 {
     struct idm_sim *sim = self;
     int rc = command(sim);
-    (void)handle;
+    const struct idm_sim_object *there = at(sim, handle);
+    if (rc == 0 && there && (there->stranger || there->role != IDM_ROLE_PARENT))
+        rc = IDM_E_TPM_TAKEN;
+    if (rc == 0 && !there && sim->chip.owner_auth)
+        rc = IDM_E_TPM_OWNED;
     if (rc)
         return said(rc, "read the storage root key", err);
-    idm_sim_name("srk", sim->chip.srk, ret_name);
+    idm_sim_name("name", there ? there->id : sim->chip.srk, ret_name);
     return 0;
 }
 
@@ -164,17 +227,18 @@ static int tpm_counter_make(void *self, uint32_t index, struct idm_error *err)
 {
     struct idm_sim *sim = self;
     bool last = false;
-    int rc = change(sim, &last);
+    bool defined = sim->chip.has_counter;
+    int rc = defined ? change(sim, &last) : change_as_owner(sim, &last);
     (void)index;
     if (rc)
         return said(rc, "make the counter", err);
-    if (!sim->chip.counter_written || !sim->chip.has_counter) {
+    if (!sim->chip.counter_written || !defined) {
         sim->writes++;
         sim->chip.counter = ++sim->chip.counter_max;
     }
     sim->chip.has_counter = true;
     sim->chip.counter_written = true;
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "make the counter", err);
+    return said(changed(sim, last), "make the counter", err);
 }
 
 static int tpm_counter_increment(void *self, uint32_t index, struct idm_error *err)
@@ -191,7 +255,7 @@ static int tpm_counter_increment(void *self, uint32_t index, struct idm_error *e
     sim->chip.counter++;
     if (sim->chip.counter > sim->chip.counter_max)
         sim->chip.counter_max = sim->chip.counter;
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "increment the counter", err);
+    return said(changed(sim, last), "increment the counter", err);
 }
 
 static int place_object(struct idm_sim *sim, struct idm_sim_object object)
@@ -204,24 +268,41 @@ static int place_object(struct idm_sim *sim, struct idm_sim_object object)
     return 0;
 }
 
+/* The storage root key at its handle, made persistent where nothing stands there. */
+static int ensure_srk(struct idm_sim *sim, uint32_t handle)
+{
+    const struct idm_sim_object *there = at(sim, handle);
+    if (there)
+        return there->stranger ? IDM_E_TPM_TAKEN : 0;
+    return place_object(sim, (struct idm_sim_object){
+                                 .handle = handle, .id = sim->chip.srk, .role = IDM_ROLE_PARENT});
+}
+
+static int make_parent(struct idm_sim *sim, uint32_t srk_handle, uint32_t parent_handle)
+{
+    const struct idm_sim_object *there = at(sim, parent_handle);
+    if (there)
+        return there->stranger || there->role != IDM_ROLE_PARENT ? IDM_E_TPM_TAKEN : 0;
+    int rc = ensure_srk(sim, srk_handle);
+    if (rc)
+        return rc;
+    return place_object(sim, (struct idm_sim_object){.handle = parent_handle,
+                                                     .id = idm_sim_new_id(sim),
+                                                     .role = IDM_ROLE_PARENT});
+}
+
 static int tpm_parent_make(void *self, uint32_t srk_handle, uint32_t parent_handle,
                            uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err)
 {
     struct idm_sim *sim = self;
     bool last = false;
-    int rc = change(sim, &last);
-    (void)srk_handle;
-    const struct idm_sim_object *there = at(sim, parent_handle);
-    if (rc == 0 && there && (there->stranger || there->role != IDM_ROLE_PARENT))
-        rc = IDM_E_TPM_TAKEN;
-    if (rc == 0 && !there)
-        rc = place_object(sim, (struct idm_sim_object){.handle = parent_handle,
-                                                       .id = idm_sim_new_id(sim),
-                                                       .role = IDM_ROLE_PARENT});
+    int rc = at(sim, parent_handle) ? change(sim, &last) : change_as_owner(sim, &last);
+    if (rc == 0)
+        rc = make_parent(sim, srk_handle, parent_handle);
     if (rc)
         return said(rc, "make the parent", err);
     idm_sim_name("name", at(sim, parent_handle)->id, ret_name);
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "make the parent", err);
+    return said(changed(sim, last), "make the parent", err);
 }
 
 static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm algorithm,
@@ -246,7 +327,7 @@ static int tpm_key_persist(void *self, const struct idm_bytes *tss2, uint32_t pa
     bool last = false;
     uint32_t key = 0;
     uint32_t under = 0;
-    int rc = change(sim, &last);
+    int rc = change_as_owner(sim, &last);
     const struct idm_sim_object *there = at(sim, handle);
     if (rc == 0 && !idm_sim_parse_tss2(tss2, &key, &under))
         rc = IDM_E_CORRUPT;
@@ -259,7 +340,7 @@ static int tpm_key_persist(void *self, const struct idm_bytes *tss2, uint32_t pa
             place_object(sim, (struct idm_sim_object){.handle = handle, .id = key, .under = under});
     if (rc)
         return said(rc, "make the device key persistent", err);
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "make the device key persistent", err);
+    return said(changed(sim, last), "make the device key persistent", err);
 }
 
 static int tpm_evict(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SIZE],
@@ -268,7 +349,7 @@ static int tpm_evict(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SI
     struct idm_sim *sim = self;
     bool last = false;
     uint8_t found[IDM_NAME_SIZE];
-    int rc = change(sim, &last);
+    int rc = change_as_owner(sim, &last);
     struct idm_sim_object *object = at(sim, handle);
     if (rc == 0 && object) {
         idm_sim_name("name", object->id, found);
@@ -281,7 +362,7 @@ static int tpm_evict(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SI
         sim->writes++;
         *object = (struct idm_sim_object){0};
     }
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "evict an object", err);
+    return said(changed(sim, last), "evict an object", err);
 }
 
 /* An envelope names the parent that it needs; what is in it stands behind that, in the clear. */
@@ -328,6 +409,33 @@ static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes
     return said(idm_bytes_set(ret_plain, end + 1, envelope->size - head), "unseal", err);
 }
 
+void idm_sim_chip_clear(struct idm_sim *sim)
+{
+    memset(sim->chip.objects, 0, sizeof sim->chip.objects);
+    sim->chip.has_counter = false;
+    sim->chip.counter_written = false;
+    sim->chip.owner_auth = false;
+    sim->chip.srk = idm_sim_new_id(sim);
+}
+
+void idm_sim_chip_replace(struct idm_sim *sim)
+{
+    sim->chip = (struct idm_sim_chip){.announced = true,
+                                      .seed = idm_sim_new_id(sim),
+                                      .srk = idm_sim_new_id(sim),
+                                      .counter_max = IDM_SIM_COUNTER};
+}
+
+void idm_sim_chip_reset(struct idm_sim *sim)
+{
+    uint32_t count = sim->chip.reset_count + 1;
+    if (sim->chip.forgets) {
+        idm_sim_chip_replace(sim);
+        sim->chip.forgets = true;
+    }
+    sim->chip.reset_count = count;
+}
+
 static int tpm_clear(void *self, struct idm_error *err)
 {
     struct idm_sim *sim = self;
@@ -336,11 +444,8 @@ static int tpm_clear(void *self, struct idm_error *err)
     if (rc)
         return said(rc, "clear the TPM", err);
     sim->writes++;
-    memset(sim->chip.objects, 0, sizeof sim->chip.objects);
-    sim->chip.has_counter = false;
-    sim->chip.counter_written = false;
-    sim->chip.srk = idm_sim_new_id(sim);
-    return said(idm_sim_changed(sim, IDM_E_TPM_OTHER, last), "clear the TPM", err);
+    idm_sim_chip_clear(sim);
+    return said(changed(sim, last), "clear the TPM", err);
 }
 
 static int tpm_may_clear(void *self, struct idm_error *err)

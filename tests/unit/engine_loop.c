@@ -344,7 +344,7 @@ static bool whole_pair(const struct idm_sim *sim)
 static void judge_view(struct watch *w, const struct life *life, const struct idm_sim *before,
                        const struct idm_sim *after)
 {
-    bool both = after->present[IDM_F_CONFIG_KEY] && after->present[IDM_F_CONFIG_CERT];
+    bool both = after->files[IDM_F_CONFIG_KEY] && after->files[IDM_F_CONFIG_CERT];
     struct idm_record record = {0};
     bool recorded = idm_sim_record(before, &record);
     bool returns =
@@ -375,11 +375,11 @@ static void judge_end(struct watch *w, const struct life *life, const struct idm
     JUDGE(record.epoch == epoch_well || fewer, "(I2: epoch %u, before %u, without a fault %u)",
           w->life, w->fault, record.epoch, epoch_before, epoch_well);
     bool tpm = record.state == IDM_S_tpm_dual || record.state == IDM_S_tpm;
-    JUDGE(sim->present[IDM_F_MARKER] == tpm, "(I7)", w->life, w->fault);
+    JUDGE((sim->files[IDM_F_MARKER] != NULL) == tpm, "(I7)", w->life, w->fault);
     if (record.state == IDM_S_tpm_dual || record.state == IDM_S_software)
         JUDGE(whole_pair(sim), "(I1)", w->life, w->fault);
     if (record.state == IDM_S_tpm)
-        JUDGE(!sim->present[IDM_F_CONFIG_KEY] && !sim->present[IDM_F_PERSIST_KEY], "(I6)", w->life,
+        JUDGE(!sim->files[IDM_F_CONFIG_KEY] && !sim->files[IDM_F_PERSIST_KEY], "(I6)", w->life,
               w->fault);
 }
 

@@ -91,7 +91,7 @@ static void mishap(struct walk *w)
         break;
     case 2:
         said(w, "empty");
-        if (w->sim.present[victim])
+        if (w->sim.files[victim])
             idm_sim_put(&w->sim, victim, "");
         break;
     case 3:

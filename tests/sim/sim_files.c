@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim_files.c - the device's files, as a row of primitive effects on two file systems.
+ *
+ *     write   mkdir*, fsync above*, create temp, write, fsync, rename, fsync directory
+ *     remove  unlink, fsync directory                  (* where our own directory is missing)
+ *
+ * in the order of backends/store/file.c, leftover temporary files swept before the first change of a
+ * process. An effect is pending until the sync that makes it durable. What a power cut does with
+ * those that are pending:
+ *
+ *              ext4                             FAT
+ *     mkdir    kept, lost                       the same
+ *     create   kept, lost                       the same
+ *     write    all, nothing, each sector's      the same
+ *              edge, all but one byte, garbage
+ *     rename   done, not done                   and: both names, neither, only the temporary one
+ *     unlink   done, not done                   the same
+ *
+ * ext4: rename over a name is atomic, and a name says nothing about unsynced data (kernel
+ * documentation, ext4, "data mode"). FAT: a rename is two directory entries in two sectors; there are
+ * no permissions and no atomicity between two files.
+ */
+#include "tests/sim/sim_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTOR 512u
+
+static const enum idm_place places[IDM_FILE_COUNT] = {
+#define PLACE_OF(file, place, name, mode) [file] = place,
+    IDM_FILES(PLACE_OF)
+#undef PLACE_OF
+};
+
+/* ---- blobs ---- */
+
+static struct idm_sim_blob *blob_make(const void *data, size_t size)
+{
+    struct idm_sim_blob *blob = calloc(1, sizeof *blob);
+    if (!blob || idm_bytes_set(&blob->bytes, data, size))
+        abort();
+    blob->refs = 1;
+    return blob;
+}
+
+struct idm_sim_blob *idm_sim_blob_hold(struct idm_sim_blob *blob)
+{
+    if (blob)
+        blob->refs++;
+    return blob;
+}
+
+void idm_sim_blob_drop(struct idm_sim_blob **blob)
+{
+    if (*blob && --(*blob)->refs == 0) {
+        idm_bytes_free(&(*blob)->bytes);
+        free(*blob);
+    }
+    *blob = NULL;
+}
+
+static void replace(struct idm_sim_blob **at, struct idm_sim_blob *blob)
+{
+    idm_sim_blob_drop(at);
+    *at = blob;
+}
+
+/* ---- places ---- */
+
+static bool ours(enum idm_place place)
+{
+    return place == IDM_CONFIG_OURS || place == IDM_PERSIST_OURS || place == IDM_MARKER_DIR ||
+           place == IDM_RUN;
+}
+
+static enum idm_place above(enum idm_place place)
+{
+    return place == IDM_CONFIG || place == IDM_CONFIG_OURS ? IDM_CONFIG : IDM_PERSIST;
+}
+
+static enum idm_place_state state_of(const struct idm_sim *sim, enum idm_place place)
+{
+    if (place == IDM_RUN)
+        return sim->made[place] ? IDM_PLACE_PROVEN : IDM_PLACE_MISSING;
+    enum idm_place_state base = sim->state[above(place)];
+    if (base != IDM_PLACE_PROVEN || !ours(place))
+        return base;
+    return sim->made[place] ? IDM_PLACE_PROVEN : IDM_PLACE_MISSING;
+}
+
+static enum idm_place_state place_state(void *self, enum idm_place place)
+{
+    return idm_sim_asks(self, IDM_E_UNREADABLE) ? IDM_PLACE_UNREADABLE : state_of(self, place);
+}
+
+static enum idm_room place_room(void *self, enum idm_place place, size_t size)
+{
+    const struct idm_sim *sim = self;
+    (void)place;
+    (void)size;
+    return idm_sim_asks(self, IDM_E_FULL) ? IDM_ROOM_FULL : sim->room;
+}
+
+static bool place_is_mount(void *self, enum idm_place place)
+{
+    (void)self;
+    (void)place;
+    return false;
+}
+
+/* ---- effects ---- */
+
+/* After each effect: true, go on. */
+static bool alive(struct idm_sim *sim)
+{
+    return idm_sim_effect(sim);
+}
+
+static void pend(struct idm_sim *sim, enum idm_sim_effect_kind kind, enum idm_place place,
+                 enum idm_file file, struct idm_sim_blob *before)
+{
+    if (sim->pending_count == IDM_SIM_PENDING)
+        abort();
+    sim->pending[sim->pending_count++] =
+        (struct idm_sim_effect){.kind = kind, .place = place, .file = file, .before = before};
+}
+
+static void forget(struct idm_sim *sim, size_t i)
+{
+    idm_sim_blob_drop(&sim->pending[i].before);
+    sim->pending_count--;
+    memmove(&sim->pending[i], &sim->pending[i + 1],
+            (sim->pending_count - i) * sizeof sim->pending[0]);
+}
+
+static bool sync_file(struct idm_sim *sim, enum idm_file file)
+{
+    for (size_t i = sim->pending_count; i-- > 0;)
+        if (sim->pending[i].kind == IDM_SIM_WRITE && sim->pending[i].file == file)
+            forget(sim, i);
+    return alive(sim);
+}
+
+/* Names in the directory, not what the files hold. */
+static bool sync_directory(struct idm_sim *sim, enum idm_place place)
+{
+    for (size_t i = sim->pending_count; i-- > 0;)
+        if (sim->pending[i].kind != IDM_SIM_WRITE && sim->pending[i].place == place)
+            forget(sim, i);
+    return alive(sim);
+}
+
+static bool unlink_temp(struct idm_sim *sim, enum idm_file file)
+{
+    pend(sim, IDM_SIM_UNLINK_TEMP, places[file], file, sim->temps[file]);
+    sim->temps[file] = NULL;
+    return alive(sim) && sync_directory(sim, places[file]);
+}
+
+static bool sweep(struct idm_sim *sim)
+{
+    if (sim->swept)
+        return true;
+    sim->swept = true;
+    for (unsigned int i = 0; i < IDM_FILE_COUNT; i++)
+        if (sim->temps[i] && sim->room != IDM_ROOM_READ_ONLY &&
+            state_of(sim, places[i]) == IDM_PLACE_PROVEN && !unlink_temp(sim, (enum idm_file)i))
+            return false;
+    return true;
+}
+
+static bool make_directory(struct idm_sim *sim, enum idm_place place)
+{
+    if (sim->made[place] || !ours(place))
+        return true;
+    sim->made[place] = true;
+    pend(sim, IDM_SIM_MKDIR, above(place), IDM_FILE_COUNT, NULL);
+    sim->pending[sim->pending_count - 1].made = place;
+    return alive(sim) && sync_directory(sim, above(place));
+}
+
+static bool write_temp(struct idm_sim *sim, enum idm_file file, const void *data, size_t size)
+{
+    if (sim->temps[file] && !unlink_temp(sim, file))
+        return false;
+    sim->temps[file] = blob_make("", 0);
+    pend(sim, IDM_SIM_CREATE, places[file], file, NULL);
+    if (!alive(sim))
+        return false;
+    pend(sim, IDM_SIM_WRITE, places[file], file, sim->temps[file]);
+    sim->temps[file] = blob_make(data, size);
+    return alive(sim) && sync_file(sim, file);
+}
+
+static bool rename_temp(struct idm_sim *sim, enum idm_file file)
+{
+    pend(sim, IDM_SIM_RENAME, places[file], file, sim->files[file]);
+    sim->files[file] = sim->temps[file];
+    sim->temps[file] = NULL;
+    return alive(sim) && sync_directory(sim, places[file]);
+}
+
+static bool unlink_file(struct idm_sim *sim, enum idm_file file)
+{
+    if (sim->files[file]) {
+        pend(sim, IDM_SIM_UNLINK, places[file], file, sim->files[file]);
+        sim->files[file] = NULL;
+        if (!alive(sim))
+            return false;
+    }
+    return sync_directory(sim, places[file]);
+}
+
+/* ---- what a cut leaves ---- */
+
+static bool is_fat(const struct idm_sim *sim, const struct idm_sim_effect *effect)
+{
+    return above(effect->place) == IDM_CONFIG && sim->config_fs == IDM_SIM_FAT;
+}
+
+/* Edges at which a write of that size tears: after each full sector that is not the end. */
+static uint64_t edges(size_t size)
+{
+    return size ? (size - 1) / SECTOR : 0;
+}
+
+static uint64_t variants(const struct idm_sim *sim, const struct idm_sim_effect *effect)
+{
+    if (effect->kind == IDM_SIM_RENAME)
+        return is_fat(sim, effect) ? 5 : 2;
+    if (effect->kind != IDM_SIM_WRITE)
+        return 2;
+    size_t size = sim->temps[effect->file] ? sim->temps[effect->file]->bytes.size : 0;
+    return size ? 4 + edges(size) : 1; /* all, nothing, garbage, all but one byte, the edges */
+}
+
+static void garble(uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        data[i] = (uint8_t)(0xe5u ^ (i * 7u)); /* what was in the cluster before */
+}
+
+static void tear_write(struct idm_sim *sim, enum idm_file file, uint64_t variant)
+{
+    const struct idm_bytes *whole = &sim->temps[file]->bytes;
+    size_t size = variant == 1 ? 0 : variant == 2 ? whole->size : whole->size - 1;
+    if (variant > 3)
+        size = (size_t)(variant - 3) * SECTOR;
+    struct idm_sim_blob *torn = blob_make(whole->data, size);
+    if (variant == 2)
+        garble(torn->bytes.data, torn->bytes.size);
+    replace(&sim->temps[file], torn);
+}
+
+static void tear_rename(struct idm_sim *sim, struct idm_sim_effect *effect, uint64_t variant)
+{
+    enum { NOT_DONE = 1, BOTH, NEITHER, ONLY_TEMP };
+    enum idm_file file = effect->file;
+    if (variant != NEITHER)
+        replace(&sim->temps[file], idm_sim_blob_hold(sim->files[file]));
+    if (variant == BOTH)
+        return;
+    replace(&sim->files[file], variant == NOT_DONE ? effect->before : NULL);
+    if (variant == NOT_DONE)
+        effect->before = NULL;
+}
+
+static void undo(struct idm_sim *sim, struct idm_sim_effect *effect, uint64_t variant)
+{
+    switch (effect->kind) {
+    case IDM_SIM_MKDIR:
+        sim->made[effect->made] = false;
+        return;
+    case IDM_SIM_CREATE:
+        idm_sim_blob_drop(&sim->temps[effect->file]);
+        return;
+    case IDM_SIM_WRITE:
+        tear_write(sim, effect->file, variant);
+        return;
+    case IDM_SIM_RENAME:
+        tear_rename(sim, effect, variant);
+        return;
+    case IDM_SIM_UNLINK:
+        replace(&sim->files[effect->file], effect->before);
+        break;
+    case IDM_SIM_UNLINK_TEMP:
+        replace(&sim->temps[effect->file], effect->before);
+        break;
+    }
+    effect->before = NULL;
+}
+
+size_t idm_sim_unsynced(const struct idm_sim *sim)
+{
+    return sim->pending_count;
+}
+
+uint64_t idm_sim_outcomes(const struct idm_sim *sim)
+{
+    uint64_t count = 1;
+    for (size_t i = 0; i < sim->pending_count; i++)
+        count *= variants(sim, &sim->pending[i]);
+    return count;
+}
+
+void idm_sim_settle(struct idm_sim *sim, uint64_t k)
+{
+    /* The newest first: what an older effect left is only seen once the newer one is undone. */
+    for (size_t i = sim->pending_count; i-- > 0;) {
+        struct idm_sim_effect *effect = &sim->pending[i];
+        uint64_t count = variants(sim, effect);
+        if (k % count)
+            undo(sim, effect, k % count);
+        k /= count;
+    }
+    while (sim->pending_count)
+        forget(sim, sim->pending_count - 1);
+}
+
+/* ---- backends ---- */
+
+static int fail(struct idm_error *err, int rc, const char *what)
+{
+    return rc ? idm_fail(err, rc, what, "%s", idm_error_sentence(rc)) : 0;
+}
+
+static int file_read(void *self, enum idm_file file, struct idm_bytes *ret, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    int rc = idm_sim_asks(sim, IDM_E_UNREADABLE);
+    if (rc == 0 && state_of(sim, places[file]) != IDM_PLACE_PROVEN)
+        rc = IDM_E_UNREADABLE;
+    if (rc == 0 && !sim->files[file])
+        rc = IDM_E_ABSENT;
+    if (rc)
+        return fail(err, rc, "read a file");
+    return idm_bytes_set(ret, sim->files[file]->bytes.data, sim->files[file]->bytes.size);
+}
+
+static bool counts(enum idm_file file)
+{
+    return places[file] != IDM_RUN && places[file] != IDM_MARKER_DIR;
+}
+
+static int refuses(const struct idm_sim *sim, enum idm_file file)
+{
+    if (places[file] == IDM_RUN)
+        return 0;
+    if (sim->state[above(places[file])] != IDM_PLACE_PROVEN)
+        return IDM_E_UNREADABLE;
+    if (sim->room == IDM_ROOM_READ_ONLY)
+        return IDM_E_READ_ONLY;
+    return 0;
+}
+
+static void store_in_run(struct idm_sim *sim, enum idm_file file, const void *data, size_t size)
+{
+    sim->made[IDM_RUN] = true;
+    replace(&sim->files[file], blob_make(data, size));
+}
+
+static int file_write(void *self, enum idm_file file, const void *data, size_t size,
+                      struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    bool run = places[file] == IDM_RUN;
+    int rc = run ? idm_sim_asks(sim, IDM_E_STORAGE) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
+    if (rc == 0)
+        rc = refuses(sim, file);
+    if (rc == 0 && sim->room == IDM_ROOM_FULL && counts(file))
+        rc = IDM_E_FULL;
+    if (rc)
+        return fail(err, rc, "write a file");
+    if (counts(file))
+        sim->writes++;
+    if (run)
+        store_in_run(sim, file, data, size);
+    else if (!sweep(sim) || !make_directory(sim, places[file]) ||
+             !write_temp(sim, file, data, size) || !rename_temp(sim, file))
+        return fail(err, IDM_E_STORAGE, "write a file");
+    return fail(err, idm_sim_changed(sim, IDM_E_STORAGE, last), "write a file");
+}
+
+static int file_remove(void *self, enum idm_file file, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    bool last = false;
+    bool run = places[file] == IDM_RUN;
+    int rc = run ? idm_sim_asks(sim, IDM_E_STORAGE) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
+    if (rc == 0)
+        rc = refuses(sim, file);
+    if (rc)
+        return fail(err, rc, "remove a file");
+    if (counts(file) && sim->files[file])
+        sim->writes++;
+    if (run)
+        idm_sim_blob_drop(&sim->files[file]);
+    else if (!sweep(sim) ||
+             (state_of(sim, places[file]) == IDM_PLACE_PROVEN && !unlink_file(sim, file)))
+        return fail(err, IDM_E_STORAGE, "remove a file");
+    return fail(err, idm_sim_changed(sim, IDM_E_STORAGE, last), "remove a file");
+}
+
+void idm_sim_files(struct idm_backends *backends)
+{
+    backends->file_read = file_read;
+    backends->file_write = file_write;
+    backends->file_remove = file_remove;
+    backends->place_state = place_state;
+    backends->place_room = place_room;
+    backends->place_is_mount = place_is_mount;
+}
+
+/* ---- from outside ---- */
+
+const struct idm_bytes *idm_sim_file(const struct idm_sim *sim, enum idm_file file)
+{
+    return sim->files[file] ? &sim->files[file]->bytes : NULL;
+}
+
+void idm_sim_delete(struct idm_sim *sim, enum idm_file file)
+{
+    idm_sim_blob_drop(&sim->files[file]);
+}
+
+void idm_sim_put(struct idm_sim *sim, enum idm_file file, const char *text)
+{
+    sim->made[places[file]] = true;
+    replace(&sim->files[file], blob_make(text, strlen(text)));
+}
+
+void idm_sim_truncate(struct idm_sim *sim, enum idm_file file, size_t size)
+{
+    struct idm_sim_blob *blob = sim->files[file];
+    if (blob && size < blob->bytes.size)
+        replace(&sim->files[file], blob_make(blob->bytes.data, size));
+}
+
+enum idm_place idm_sim_base(enum idm_file file)
+{
+    return places[file] == IDM_RUN ? IDM_RUN : above(places[file]);
+}
+
+void idm_sim_wipe(struct idm_sim *sim, enum idm_place place)
+{
+    for (unsigned int i = 0; i < IDM_FILE_COUNT; i++) {
+        if (idm_sim_base((enum idm_file)i) != place)
+            continue;
+        idm_sim_blob_drop(&sim->files[i]);
+        idm_sim_blob_drop(&sim->temps[i]);
+    }
+    for (unsigned int i = 0; i < IDM_PLACES; i++)
+        if (ours((enum idm_place)i) && (i == IDM_RUN ? IDM_RUN : above((enum idm_place)i)) == place)
+            sim->made[i] = false;
+}
+
+void idm_sim_files_copy(struct idm_sim *to)
+{
+    for (size_t i = 0; i < IDM_FILE_COUNT; i++) {
+        (void)idm_sim_blob_hold(to->files[i]);
+        (void)idm_sim_blob_hold(to->temps[i]);
+    }
+    for (size_t i = 0; i < to->pending_count; i++)
+        (void)idm_sim_blob_hold(to->pending[i].before);
+}
+
+void idm_sim_files_free(struct idm_sim *sim)
+{
+    for (size_t i = 0; i < IDM_FILE_COUNT; i++) {
+        idm_sim_blob_drop(&sim->files[i]);
+        idm_sim_blob_drop(&sim->temps[i]);
+    }
+    while (sim->pending_count)
+        forget(sim, sim->pending_count - 1);
+}
+
+void idm_sim_restore_disk(struct idm_sim *sim, const struct idm_sim *from)
+{
+    for (unsigned int i = 0; i < IDM_FILE_COUNT; i++) {
+        if (places[i] == IDM_RUN)
+            continue;
+        replace(&sim->files[i], idm_sim_blob_hold(from->files[i]));
+        replace(&sim->temps[i], idm_sim_blob_hold(from->temps[i]));
+    }
+    for (unsigned int i = 0; i < IDM_PLACES; i++)
+        if (i != IDM_RUN)
+            sim->made[i] = from->made[i];
+}
