@@ -201,15 +201,19 @@ struct lab_scenario {
 };
 
 struct lab_scenario_error {
-    int line, column;
-    char text[LAB_SENTENCE_SIZE];
+    int line, column; /* from 1; 0: of the file as a whole */
+    char text[2048];  /* the longest names every durable step */
 };
 
-/* Reads one file. 0, or -1 and *err; *ret is untouched then. lab_scenario_free releases it. */
+/* Reads one file. 0, or -1 and *err; *ret is untouched then. lab_scenario_free releases it. What the
+ * file leaves out is as contract section 7 says; an installation without a version is of "2.0". */
 int lab_scenario_read(struct lab_scenario *ret, const char *path, struct lab_scenario_error *err)
     __attribute__((warn_unused_result));
 /* NULL and a zeroed struct are fine. */
 void lab_scenario_free(struct lab_scenario *scenario);
+
+/* May idmode run in such a step, so that an exit code or a cut makes sense? */
+bool lab_runs_idmode(enum lab_action action);
 
 /* Words of the language; static. */
 const char *lab_action_word(enum lab_action action);
