@@ -96,12 +96,19 @@ static int recall(const struct idm_bootloader *boot, int *ret_slot, bool *ret_tr
     return 0;
 }
 
-static int make_environment(const struct idm_bootloader *boot, unsigned bootlimit)
+static int write_configuration(const struct idm_bootloader *boot)
 {
     char text[2 * PATH_MAX + 64];
 
     idm_bootloader_config_text(boot->dir, text, sizeof(text));
-    if (write_text(boot->config, text) != 0)
+    return write_text(boot->config, text);
+}
+
+static int make_environment(const struct idm_bootloader *boot, unsigned bootlimit)
+{
+    char text[256];
+
+    if (write_configuration(boot) != 0)
         return -1;
     if (boot->scheme == IDM_BOOT_RAUC)
         snprintf(text, sizeof(text), "BOOT_ORDER=A B\nBOOT_A_LEFT=%d\nBOOT_B_LEFT=%d\n",
@@ -115,22 +122,34 @@ static int make_environment(const struct idm_bootloader *boot, unsigned bootlimi
     return idm_bootloader_set(boot, (const char *const[]){NULL});
 }
 
+static int name_files(struct idm_bootloader *boot, const char *dir, const char *private_dir)
+{
+    if (strlen(dir) + 32 > PATH_MAX || strlen(private_dir) + 32 > PATH_MAX)
+        return -1;
+    snprintf(boot->dir, sizeof(boot->dir), "%s", dir);
+    snprintf(boot->config, sizeof(boot->config), "%s/fw_env.config", private_dir);
+    snprintf(boot->defaults, sizeof(boot->defaults), "%s/fw_env.defaults", private_dir);
+    snprintf(boot->own, sizeof(boot->own), "%s/bootloader", private_dir);
+    return 0;
+}
+
 int idm_bootloader_make(struct idm_bootloader *ret, enum idm_boot_scheme scheme, const char *dir,
                         const char *private_dir, unsigned bootlimit)
 {
     struct idm_bootloader boot = {.scheme = scheme};
 
-    if (strlen(dir) + 32 > PATH_MAX || strlen(private_dir) + 32 > PATH_MAX)
-        return -1;
-    snprintf(boot.dir, sizeof(boot.dir), "%s", dir);
-    snprintf(boot.config, sizeof(boot.config), "%s/fw_env.config", private_dir);
-    snprintf(boot.defaults, sizeof(boot.defaults), "%s/fw_env.defaults", private_dir);
-    snprintf(boot.own, sizeof(boot.own), "%s/bootloader", private_dir);
-    if (remember(&boot, 0, false) != 0 ||
+    if (name_files(&boot, dir, private_dir) != 0 || remember(&boot, 0, false) != 0 ||
         (scheme != IDM_BOOT_NONE && make_environment(&boot, bootlimit) != 0))
         return -1;
     *ret = boot;
     return 0;
+}
+
+int idm_bootloader_move(struct idm_bootloader *boot, const char *dir, const char *private_dir)
+{
+    if (name_files(boot, dir, private_dir) != 0)
+        return -1;
+    return boot->scheme == IDM_BOOT_NONE ? 0 : write_configuration(boot);
 }
 
 int idm_bootloader_get(const struct idm_bootloader *boot, const char *name,
@@ -174,7 +193,9 @@ static const char *left_of(int slot)
     return slot == 0 ? "BOOT_A_LEFT" : "BOOT_B_LEFT";
 }
 
-static int pick_bootcount(const struct idm_bootloader *boot, const bool has_image[2], int *slot)
+/* The pickers, when `asked` only, change nothing. */
+static int pick_bootcount(const struct idm_bootloader *boot, const bool has_image[2], bool asked,
+                          int *slot)
 {
     char wanted[IDM_BOOT_VALUE_SIZE];
     int count;
@@ -187,12 +208,12 @@ static int pick_bootcount(const struct idm_bootloader *boot, const bool has_imag
         return 0;
     count = get_number(boot, "bootcount", 0) + 1;
     if (count <= get_number(boot, "bootlimit", 0) || !has_image[!*slot])
-        return set_number(boot, "bootcount", count);
+        return asked ? 0 : set_number(boot, "bootcount", count);
     *slot = !*slot;
-    return idm_bootloader_fallback(boot, !*slot);
+    return asked ? 0 : idm_bootloader_fallback(boot, !*slot);
 }
 
-static int pick_rauc(const struct idm_bootloader *boot, int *slot)
+static int pick_rauc(const struct idm_bootloader *boot, bool asked, int *slot)
 {
     char order[IDM_BOOT_VALUE_SIZE];
 
@@ -207,28 +228,53 @@ static int pick_rauc(const struct idm_bootloader *boot, int *slot)
         if (left == 0)
             continue;
         *slot = *c - 'A';
-        return left > 1 ? set_number(boot, left_of(*slot), left - 1) : 0;
+        return left > 1 && !asked ? set_number(boot, left_of(*slot), left - 1) : 0;
     }
     return 0;
 }
 
+/* slot: that of the bootloader's own memory, to the one that it picks. */
+static int pick(const struct idm_bootloader *boot, const bool has_image[2], bool asked, int *slot)
+{
+    int result = 0;
+
+    if (boot->scheme == IDM_BOOT_BOOTCOUNT)
+        result = pick_bootcount(boot, has_image, asked, slot);
+    else if (boot->scheme == IDM_BOOT_RAUC)
+        result = pick_rauc(boot, asked, slot);
+    if (!has_image[*slot])
+        *slot = !*slot;
+    return result != 0 || !has_image[*slot] ? -1 : 0;
+}
+
 int idm_bootloader_pick(const struct idm_bootloader *boot, const bool has_image[2], int *ret_slot)
 {
-    int slot = 0, before, result = 0;
+    int slot = 0, before;
     bool trial = false;
 
     if (recall(boot, &slot, &trial) != 0)
         return -1;
     before = slot;
-    if (boot->scheme == IDM_BOOT_BOOTCOUNT)
-        result = pick_bootcount(boot, has_image, &slot);
-    else if (boot->scheme == IDM_BOOT_RAUC)
-        result = pick_rauc(boot, &slot);
-    if (!has_image[slot])
-        slot = !slot;
-    if (result != 0 || !has_image[slot] || remember(boot, slot, trial && slot == before) != 0)
+    if (pick(boot, has_image, false, &slot) != 0 ||
+        remember(boot, slot, trial && slot == before) != 0)
         return -1;
     *ret_slot = slot;
+    return 0;
+}
+
+int idm_bootloader_next(const struct idm_bootloader *boot, const bool has_image[2], int *ret_slot,
+                        int *ret_on_trial)
+{
+    int slot = 0, before;
+    bool trial = false;
+
+    if (recall(boot, &slot, &trial) != 0)
+        return -1;
+    before = slot;
+    if (pick(boot, has_image, true, &slot) != 0)
+        return -1;
+    *ret_slot = slot;
+    *ret_on_trial = trial ? before : -1;
     return 0;
 }
 

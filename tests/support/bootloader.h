@@ -62,6 +62,15 @@ int idm_bootloader_set(const struct idm_bootloader *boot, const char *const assi
  * *ret_slot: 0 or 1. -1 when no slot has an image or a tool failed. */
 int idm_bootloader_pick(const struct idm_bootloader *boot, const bool has_image[2], int *ret_slot);
 
+/* What the next power-on would pick, without doing it. *ret_on_trial: the slot that was armed and
+ * neither committed nor given up, or -1. -1 as idm_bootloader_pick. */
+int idm_bootloader_next(const struct idm_bootloader *boot, const bool has_image[2], int *ret_slot,
+                        int *ret_on_trial);
+
+/* The same bootloader for a copy of its files: `dir` and `private_dir` as for idm_bootloader_make.
+ * -1 when its configuration cannot be written. */
+int idm_bootloader_move(struct idm_bootloader *boot, const char *dir, const char *private_dir);
+
 /* The system that booted reports that it is up, as every image does: outside a trial RAUC's
  * attempts are set back. */
 int idm_bootloader_up(const struct idm_bootloader *boot, int slot);

@@ -16,6 +16,7 @@
 #define IDMODE          IDM_TEST_BUILD_DIR "/bin/idmode"
 #define CUT_LIBRARY     IDM_TEST_BUILD_DIR "/tests/cut.so"
 #define CLOCK_LIBRARY   IDM_TEST_BUILD_DIR "/tests/clock.so"
+#define DISK_LIBRARY    IDM_TEST_BUILD_DIR "/tests/disk.so"
 #define BOOTLIMIT       1000u
 #define ARGUMENTS_MAX   32u
 #define KILLED_EXIT     (128 + SIGKILL)
@@ -60,10 +61,9 @@ static int random_uuid(char ret_text[37])
     return 0;
 }
 
-static int make_base(struct idm_device *device)
+int idm_device_make_base(struct idm_device *device)
 {
     const char *tmp = getenv("TMPDIR");
-    char path[IDM_DEVICE_PATH_SIZE];
     int n = snprintf(device->base, sizeof(device->base), "%s/idm-device-XXXXXX",
                      tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
 
@@ -72,6 +72,13 @@ static int make_base(struct idm_device *device)
         return idm_device_fail(device, "make a scratch directory: %s", strerror(errno));
     }
     snprintf(device->root, sizeof(device->root), "%s/root", device->base);
+    return 0;
+}
+
+static int make_directories(struct idm_device *device)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+
     snprintf(path, sizeof(path), "%s/bootloader", device->base);
     if (mkdir(device->root, 0755) != 0 || mkdir(path, 0755) != 0)
         return idm_device_fail(device, "make %s: %s", device->root, strerror(errno));
@@ -167,8 +174,9 @@ int idm_device_open(struct idm_device *ret, const struct idm_device_options *opt
     if (options == NULL)
         options = &defaults;
     *ret = (struct idm_device){.rsa = options->rsa, .target_slot = 1, .target_aware = "yes"};
-    if (make_base(ret) == 0 && write_identifiers(ret, options) == 0 &&
-        write_configuration(ret, options) == 0 && make_hardware(ret, options) == 0 &&
+    if (idm_device_make_base(ret) == 0 && make_directories(ret) == 0 &&
+        write_identifiers(ret, options) == 0 && write_configuration(ret, options) == 0 &&
+        make_hardware(ret, options) == 0 &&
         idm_device_put_image(ret, 0, !options->legacy,
                              options->version != NULL ? options->version : "1.0") == 0)
         return 0;
@@ -229,48 +237,114 @@ void idm_device_clock_real(struct idm_device *device)
     device->clock_set = false;
 }
 
+#define VARIABLES_MAX 8u
+
 struct environment {
-    char preload[2 * sizeof(CUT_LIBRARY) + 64], cut[64], clock[64];
-    char count[IDM_DEVICE_PATH_SIZE + 64], path[IDM_DEVICE_PATH_SIZE];
-    const char *list[8];
+    char text[VARIABLES_MAX][2 * IDM_DEVICE_PATH_SIZE + 64];
+    const char *list[VARIABLES_MAX + 1];
+    size_t count;
 };
 
-/* Consumes an armed cut: it is for one run. */
-static void prepare(struct idm_device *device, struct environment *ret)
+__attribute__((format(printf, 2, 3))) static void put(struct environment *e, const char *format,
+                                                      ...)
 {
-    size_t n = 0;
+    va_list arguments;
 
-    if (device->count_steps || device->clock_set) {
-        snprintf(ret->preload, sizeof(ret->preload), "LD_PRELOAD=%s%s%s",
-                 device->count_steps ? CUT_LIBRARY : "",
-                 device->count_steps && device->clock_set ? ":" : "",
-                 device->clock_set ? CLOCK_LIBRARY : "");
-        ret->list[n++] = ret->preload;
+    va_start(arguments, format);
+    vsnprintf(e->text[e->count], sizeof(e->text[e->count]), format, arguments);
+    va_end(arguments);
+    e->list[e->count] = e->text[e->count];
+    e->count++;
+}
+
+/* In the order in which they see a call: what the disk refuses is no step. */
+static void put_preloads(const struct idm_device *device, struct environment *e)
+{
+    const char *const libraries[] = {
+        device->count_steps ? CUT_LIBRARY : NULL,
+        device->clock_set ? CLOCK_LIBRARY : NULL,
+        device->disk != IDM_DISK_OK || device->fat ? DISK_LIBRARY : NULL,
+    };
+    char list[3 * sizeof(CLOCK_LIBRARY) + 16] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+        if (libraries[i] != NULL)
+            used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used != 0 ? ":" : "",
+                                     libraries[i]);
     }
-    if (device->clock_set) {
-        snprintf(ret->clock, sizeof(ret->clock), "IDM_TEST_CLOCK=%" PRId64, device->clock);
-        ret->list[n++] = ret->clock;
-    }
-    if (device->count_steps) {
-        count_path(device, ret->path);
-        unlink(ret->path);
-        snprintf(ret->count, sizeof(ret->count), "IDM_TEST_CUT_COUNT_FILE=%s", ret->path);
-        ret->list[n++] = ret->count;
-    }
-    if (device->cut_at != 0) {
-        snprintf(ret->cut, sizeof(ret->cut), "IDM_TEST_CUT=%lu", device->cut_at);
-        ret->list[n++] = ret->cut;
-    }
-    ret->list[n] = NULL;
+    if (used != 0)
+        put(e, "LD_PRELOAD=%s", list);
+}
+
+static void put_cut(const struct idm_device *device, struct environment *e)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+
+    count_path(device, path);
+    if (!device->cut_lasts)
+        unlink(path);
+    put(e, "IDM_TEST_CUT_COUNT_FILE=%s", path);
+    if (device->cut_at != 0)
+        put(e, "IDM_TEST_CUT=%lu", device->cut_at);
+    if (device->cut_after[0] != '\0')
+        put(e, "IDM_TEST_CUT_NAME=%s", device->cut_after);
+}
+
+static void put_disk(const struct idm_device *device, struct environment *e)
+{
+    if (device->disk != IDM_DISK_OK)
+        put(e, "IDM_TEST_DISK_%s=%s/config:%s/persist",
+            device->disk == IDM_DISK_FULL ? "FULL" : "READ_ONLY", device->root, device->root);
+    if (device->fat)
+        put(e, "IDM_TEST_DISK_FAT=%s/config", device->root);
+}
+
+static void prepare(const struct idm_device *device, struct environment *ret)
+{
+    put_preloads(device, ret);
+    put_disk(device, ret);
+    if (device->clock_set)
+        put(ret, "IDM_TEST_CLOCK=%" PRId64, device->clock);
+    if (device->count_steps)
+        put_cut(device, ret);
+}
+
+/* An armed cut is for one run, unless it lasts. */
+static void disarm(struct idm_device *device)
+{
+    if (device->cut_lasts)
+        return;
+    device->count_steps = false;
+    device->cut_at = 0;
+    device->cut_after[0] = '\0';
+}
+
+void idm_device_cut_begin(struct idm_device *device, unsigned long n, const char *after)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+
+    count_path(device, path);
+    unlink(path);
+    device->count_steps = true;
+    device->cut_lasts = true;
+    device->cut_at = n;
+    snprintf(device->cut_after, sizeof(device->cut_after), "%s", after != NULL ? after : "");
+}
+
+void idm_device_cut_end(struct idm_device *device)
+{
+    device->cut_lasts = false;
+    disarm(device);
 }
 
 /* Was that an end that a program may have? */
 static int judge(struct idm_device *device, const struct idm_run *run, const char *command,
-                 unsigned long cut_at)
+                 bool cut_armed)
 {
     device->exit_code = run->exit_code;
     snprintf(device->said, sizeof(device->said), "%s", run->err);
-    device->was_cut = cut_at != 0 && run->exit_code == KILLED_EXIT && !run->timed_out;
+    device->was_cut = cut_armed && run->exit_code == KILLED_EXIT && !run->timed_out;
     if (device->was_cut)
         return 0;
     if (run->timed_out)
@@ -289,7 +363,7 @@ int idm_device_run(struct idm_device *device, struct idm_run *ret_run, const cha
     struct environment environment = {0};
     struct idm_run_options options = {
         .env = environment.list, .input = input, .input_size = input_size};
-    unsigned long cut_at = device->cut_at;
+    bool cut_armed = device->cut_at != 0 || device->cut_after[0] != '\0';
     struct idm_run run = {0};
     size_t n = 5;
 
@@ -298,12 +372,12 @@ int idm_device_run(struct idm_device *device, struct idm_run *ret_run, const cha
             return idm_device_fail(device, "more arguments than idmode ever takes");
         argv[n++] = args[i];
     }
+    device->runs++;
     prepare(device, &environment);
-    device->count_steps = false;
-    device->cut_at = 0;
+    disarm(device);
     if (idm_run(&run, &options, argv) != 0)
         return idm_device_fail(device, "run %s: %s", IDMODE, strerror(errno));
-    if (judge(device, &run, args[0] != NULL ? args[0] : "", cut_at) != 0) {
+    if (judge(device, &run, args[0] != NULL ? args[0] : "", cut_armed) != 0) {
         idm_run_free(&run);
         return -1;
     }

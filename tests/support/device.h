@@ -39,6 +39,7 @@
 #define IDM_DEVICE_HEX_SIZE     65u /* SHA-256 in hex, terminated */
 #define IDM_DEVICE_SLOTS        2
 #define IDM_DEVICE_SAID_SIZE    512u
+#define IDM_DEVICE_ACTION_SIZE  64u
 
 struct idm_device_image {
     bool present;
@@ -77,6 +78,9 @@ struct idm_device_install {
     enum idm_device_install_end end;
 };
 
+/* What the file systems of config and persist do to idmode (tests/tools/disk.c). */
+enum idm_device_disk { IDM_DISK_OK, IDM_DISK_FULL, IDM_DISK_READ_ONLY };
+
 struct idm_device {
     char base[256];
     char root[272];
@@ -97,6 +101,7 @@ struct idm_device {
     bool minted;                      /* the legacy image made a new pair in it */
 
     /* The last run of idmode. */
+    unsigned long runs; /* so far */
     int exit_code;
     bool was_cut;                    /* the power went in it */
     char said[IDM_DEVICE_SAID_SIZE]; /* what it said on stderr, as far as it fits */
@@ -108,11 +113,16 @@ struct idm_device {
     char target_version[IDM_DEVICE_VERSION_SIZE];
     char target_format[16]; /* empty: not said */
 
-    /* For the next runs; set by idm_device_cut_at and idm_device_clock. */
+    /* For the next runs; set by idm_device_cut_… and idm_device_clock; `disk` and `fat` (config is on
+     * FAT) by hand. */
     bool count_steps;
+    bool cut_lasts; /* over several runs, until idm_device_cut_end */
     unsigned long cut_at;
+    char cut_after[IDM_DEVICE_ACTION_SIZE]; /* empty: after no action */
     bool clock_set;
     int64_t clock;
+    enum idm_device_disk disk;
+    bool fat;
 };
 
 /* A device that was never switched on. options may be NULL. On failure everything made is removed
@@ -132,7 +142,13 @@ int idm_device_boot(struct idm_device *device);
  * that of the next boot included; 0: only counts. */
 void idm_device_cut_at(struct idm_device *device, unsigned long n);
 
-/* Durable steps that the last counted run took. */
+/* From now on the runs of idmode are counted as one, and the power goes right after the n-th of all
+ * their durable steps (0: never), or right after the action of that name (NULL: none), which is a
+ * word of enum idm_action. Until idm_device_cut_end, or the cut. */
+void idm_device_cut_begin(struct idm_device *device, unsigned long n, const char *after);
+void idm_device_cut_end(struct idm_device *device);
+
+/* Durable steps that the last counted run took; with idm_device_cut_begin, all runs since then. */
 unsigned long idm_device_steps(const struct idm_device *device);
 
 /* Each run of idmode from now on starts at this wall clock time, in seconds since 1970. */
@@ -218,6 +234,11 @@ int idm_device_chip_signs(struct idm_device *device, const char *tss2, size_t si
 int idm_device_freeze(struct idm_device *device, const char *name);
 int idm_device_thaw(struct idm_device *device, const char *name);
 
+/* A second device in the same state, its chip's volatile memory included; independent from then on.
+ * Its chip starts when idm_swtpm_resume, or the next boot, starts it. On failure nothing is left and
+ * ret->error says why. What was frozen is not copied. */
+int idm_device_copy(struct idm_device *ret, struct idm_device *device);
+
 /* ---- who is it? --------------------------------------------------------------------------------
  */
 
@@ -240,6 +261,9 @@ int idm_device_legacy(struct idm_device *device, enum idm_legacy_view *ret_view,
 /* For device_*.c: sets device->error, returns -1. */
 int idm_device_fail(struct idm_device *device, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* For device_*.c: an empty scratch directory; fills base and root. */
+int idm_device_make_base(struct idm_device *device);
 
 /* For device_*.c: "ROOT" and a device path. */
 #define IDM_DEVICE_PATH_SIZE 1024u

@@ -174,3 +174,60 @@ int idm_device_thaw(struct idm_device *device, const char *name)
     *device = was;
     return device->has_tpm ? chip_did(device, "start the chip", idm_swtpm_resume(&device->tpm)) : 0;
 }
+
+/* ---- a second one ---- */
+
+static int copy_part(struct idm_device *ret, const struct idm_device *device, const char *part)
+{
+    char from[IDM_DEVICE_PATH_SIZE], to[IDM_DEVICE_PATH_SIZE];
+
+    snprintf(from, sizeof(from), "%s/%s", device->base, part);
+    snprintf(to, sizeof(to), "%s/%s", ret->base, part);
+    if (access(from, F_OK) != 0)
+        return 0;
+    return idm_device_replace_tree(ret, from, to);
+}
+
+static int copy_chip(struct idm_device *ret, const struct idm_device *device)
+{
+    int result;
+
+    if (!device->has_tpm)
+        return 0;
+    result = idm_swtpm_copy(&ret->tpm, &device->tpm);
+    if (result != 0)
+        return chip_did(ret, "copy the chip", result);
+    ret->has_tpm = true;
+    if (strcmp(device->tcti, device->tpm.tcti) == 0)
+        snprintf(ret->tcti, sizeof(ret->tcti), "%s", ret->tpm.tcti);
+    return 0;
+}
+
+static int copy_bootloader(struct idm_device *ret)
+{
+    char boot[IDM_DEVICE_PATH_SIZE], private_dir[IDM_DEVICE_PATH_SIZE];
+
+    idm_device_path(ret, "/boot", boot);
+    snprintf(private_dir, sizeof(private_dir), "%s/bootloader", ret->base);
+    if (idm_bootloader_move(&ret->bootloader, boot, private_dir) != 0)
+        return idm_device_fail(ret, "the boot environment could not be moved to %s", boot);
+    return 0;
+}
+
+int idm_device_copy(struct idm_device *ret, struct idm_device *device)
+{
+    char error[sizeof(ret->error)];
+
+    *ret = *device;
+    ret->base[0] = '\0';
+    ret->tpm = (struct idm_swtpm){0};
+    ret->has_tpm = false;
+    if (idm_device_make_base(ret) == 0 && copy_part(ret, device, "root") == 0 &&
+        copy_part(ret, device, "bootloader") == 0 && copy_part(ret, device, "snapshots") == 0 &&
+        copy_bootloader(ret) == 0 && copy_chip(ret, device) == 0)
+        return 0;
+    memcpy(error, ret->error, sizeof(error));
+    idm_device_close(ret);
+    memcpy(ret->error, error, sizeof(error));
+    return -1;
+}

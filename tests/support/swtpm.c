@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/support/swtpm.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +21,10 @@
 
 #define START_LIMIT_MS 10000
 #define POLL_MS        1
+
+/* swtpm_ioctls(3) */
+#define CMD_GET_CAPABILITY 0x01u
+#define CMD_STORE_VOLATILE 0x0au
 
 static int delete_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
@@ -51,20 +58,61 @@ static void exec_swtpm(const struct idm_swtpm *chip, pid_t parent)
     if (close_range(3, ~0U, 0) != 0)
         _exit(127);
     (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--ctrl", control,
-                 "--server", server, "--flags", "not-need-init,startup-clear", (char *)NULL);
+                 "--server", server, "--flags",
+                 chip->resumes ? "not-need-init" : "not-need-init,startup-clear", (char *)NULL);
     _exit(127);
 }
 
-static int try_connect(const struct idm_swtpm *chip)
+/* A descriptor, or -errno. */
+static int connect_to(const struct idm_swtpm *chip, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm", chip->run_dir);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", chip->run_dir, name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     int result = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
+    if (result == 0)
+        return fd;
     (void)close(fd);
     return result;
+}
+
+static int try_connect(const struct idm_swtpm *chip)
+{
+    int fd = connect_to(chip, "tpm");
+    if (fd < 0)
+        return fd;
+    (void)close(fd);
+    return 0;
+}
+
+/* swtpm's control channel (swtpm_ioctls(3)): commands and results are big-endian words; the first
+ * word of an answer is 0 for success. It answers once the TPM has started. */
+static int control(const struct idm_swtpm *chip, uint32_t command)
+{
+    uint32_t word = htonl(command);
+    int fd = connect_to(chip, "tpm.ctrl");
+    if (fd < 0)
+        return fd;
+    bool good = write(fd, &word, sizeof word) == (ssize_t)sizeof word &&
+                read(fd, &word, sizeof word) == (ssize_t)sizeof word && word == 0;
+    (void)close(fd);
+    return good ? 0 : -EIO;
+}
+
+static void volatile_path(const struct idm_swtpm *chip, char ret_path[600])
+{
+    (void)snprintf(ret_path, 600, "%s/tpm2-00.volatilestate", chip->state_dir);
+}
+
+static void forget_volatile(struct idm_swtpm *chip)
+{
+    char path[600];
+    volatile_path(chip, path);
+    if (chip->resumes)
+        (void)unlink(path);
+    chip->resumes = false;
 }
 
 /* The socket takes connections as soon as it listens; the command that a client then sends waits
@@ -98,10 +146,16 @@ int idm_swtpm_resume(struct idm_swtpm *chip)
     if (pid == 0)
         exec_swtpm(chip, parent);
     chip->pid = pid;
-    return wait_until_it_listens(chip);
+    int result = wait_until_it_listens(chip);
+    /* It is read by now; left there, it would stand for every later power-on. */
+    if (result == 0 && chip->resumes)
+        result = control(chip, CMD_GET_CAPABILITY);
+    if (result == 0)
+        forget_volatile(chip);
+    return result;
 }
 
-int idm_swtpm_start(struct idm_swtpm *ret, const char *state_dir)
+static int make_chip(struct idm_swtpm *ret, const char *state_dir)
 {
     struct idm_swtpm chip = {.run_dir = "/tmp/idm-swtpm-XXXXXX"};
     if (state_dir && strlen(state_dir) >= sizeof chip.state_dir)
@@ -113,7 +167,17 @@ int idm_swtpm_start(struct idm_swtpm *ret, const char *state_dir)
     else
         (void)snprintf(chip.state_dir, sizeof chip.state_dir, "%s/state", chip.run_dir);
     (void)snprintf(chip.tcti, sizeof chip.tcti, "swtpm:path=%s/tpm", chip.run_dir);
-    int result = idm_swtpm_resume(&chip);
+    *ret = chip;
+    return 0;
+}
+
+int idm_swtpm_start(struct idm_swtpm *ret, const char *state_dir)
+{
+    struct idm_swtpm chip;
+    int result = make_chip(&chip, state_dir);
+    if (result)
+        return result;
+    result = idm_swtpm_resume(&chip);
     if (result == 0)
         *ret = chip;
     else
@@ -121,8 +185,60 @@ int idm_swtpm_start(struct idm_swtpm *ret, const char *state_dir)
     return result;
 }
 
+static int copy_one(const char *from, const char *to)
+{
+    struct stat st;
+    int source = open(from, O_RDONLY | O_CLOEXEC);
+    int target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool good = source >= 0 && target >= 0 && fstat(source, &st) == 0 &&
+                sendfile(target, source, NULL, (size_t)st.st_size) == st.st_size;
+    int result = good ? 0 : errno ? -errno : -EIO;
+    if (source >= 0)
+        (void)close(source);
+    if (target >= 0)
+        (void)close(target);
+    return result;
+}
+
+/* swtpm has written what it answered for: between two commands its files are whole. */
+static int copy_state(const struct idm_swtpm *to, const struct idm_swtpm *from)
+{
+    static const char *const names[] = {"tpm2-00.permall", "tpm2-00.volatilestate"};
+    int result = mkdir(to->state_dir, 0700) != 0 ? -errno : 0;
+    for (size_t i = 0; result == 0 && i < sizeof names / sizeof names[0]; i++) {
+        char source[640];
+        char target[640];
+        (void)snprintf(source, sizeof source, "%s/%s", from->state_dir, names[i]);
+        (void)snprintf(target, sizeof target, "%s/%s", to->state_dir, names[i]);
+        result = access(source, F_OK) == 0 ? copy_one(source, target) : 0;
+    }
+    return result;
+}
+
+int idm_swtpm_copy(struct idm_swtpm *ret, const struct idm_swtpm *chip)
+{
+    struct idm_swtpm copy;
+    char path[600];
+    int result = chip->pid > 0 ? control(chip, CMD_STORE_VOLATILE) : 0;
+    if (result == 0)
+        result = make_chip(&copy, NULL);
+    if (result)
+        return result;
+    copy.resumes = chip->pid > 0 || chip->resumes;
+    result = copy_state(&copy, chip);
+    volatile_path(chip, path);
+    if (chip->pid > 0)
+        (void)unlink(path);
+    if (result == 0)
+        *ret = copy;
+    else
+        idm_swtpm_remove(&copy);
+    return result;
+}
+
 void idm_swtpm_stop(struct idm_swtpm *chip)
 {
+    forget_volatile(chip);
     if (chip->pid <= 0)
         return;
     (void)kill(chip->pid, SIGKILL);

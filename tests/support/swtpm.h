@@ -20,10 +20,12 @@
 #ifndef IDM_TESTS_SUPPORT_SWTPM_H
 #define IDM_TESTS_SUPPORT_SWTPM_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct idm_swtpm {
     pid_t pid;           /* 0: not running */
+    bool resumes;        /* its volatile memory was copied with it */
     char run_dir[64];    /* made by start, deleted by remove */
     char state_dir[512]; /* NV memory */
     char tcti[96];       /* for ESAPI, tpm2-tools (TPM2TOOLS_TCTI), tpm2-openssl
@@ -35,6 +37,11 @@ struct idm_swtpm {
  * commands; TPM2_Startup(CLEAR) has been done. -ETIMEDOUT after 10 s, -ECHILD when swtpm died at
  * once. */
 int idm_swtpm_start(struct idm_swtpm *ret, const char *state_dir);
+
+/* A second chip in the state of a running or stopped one, its memory of this power cycle included
+ * (resetCount, PCRs): a TPM resume, no reset. It is not started: idm_swtpm_resume does, or
+ * idm_swtpm_power_cycle, which forgets that memory. `chip` goes on as before. */
+int idm_swtpm_copy(struct idm_swtpm *ret, const struct idm_swtpm *chip);
 
 /* Takes the power away without TPM2_Shutdown; clients see a closed connection. Stopped already:
  * nothing. */

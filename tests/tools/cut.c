@@ -13,11 +13,13 @@
  * of libc (remove(3) among them).
  *
  *     IDM_TEST_CUT=N                 kills the process group right after step N, by SIGKILL
+ *     IDM_TEST_CUT_NAME=ACTION       kills it right after the engine's trace line "STATE: ACTION done"
+ *                                    was written (engine/run.c): what that action changed is durable
  *     IDM_TEST_CUT_COUNT_FILE=PATH   PATH holds the number of steps so far, in decimal
  *
  * With the count file the numbering is one for all processes that inherit both variables, and goes
  * on across exec; the file must not exist at the start. Without it each process counts for itself.
- * Without IDM_TEST_CUT and IDM_TEST_CUT_COUNT_FILE the library does nothing.
+ * Without any of these variables the library does nothing.
  *
  * The whole group dies, as a power cut spares nobody: start the program in a group of its own
  * (setsid does). A real power cut also loses what was never synced; this one only kills, so the
@@ -30,12 +32,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 static const char *count_path;
 static unsigned long cut_at; /* 0: never */
 static atomic_ulong counted; /* of this process, where there is no count file */
+static char cut_line[96];    /* how the line ends after which the power goes; empty: never */
 
 _Noreturn static void die(const char *why)
 {
@@ -46,9 +50,13 @@ _Noreturn static void die(const char *why)
 __attribute__((constructor)) static void read_variables(void)
 {
     const char *text = getenv("IDM_TEST_CUT");
+    const char *name = getenv("IDM_TEST_CUT_NAME");
     char *end = NULL;
 
     count_path = getenv("IDM_TEST_CUT_COUNT_FILE");
+    if (name != NULL &&
+        snprintf(cut_line, sizeof(cut_line), ": %s done\n", name) >= (int)sizeof(cut_line))
+        die("IDM_TEST_CUT_NAME is no action");
     if (text == NULL)
         return;
     errno = 0;
@@ -117,3 +125,19 @@ STEP(unlink, (const char *path), (path))
 STEP(unlinkat, (int dir, const char *path, int flags), (dir, path, flags))
 STEP(fsync, (int fd), (fd))
 STEP(fdatasync, (int fd), (fd))
+
+/* A trace line is written whole, by one call. */
+ssize_t write(int fd, const void *data, size_t size)
+{
+    static ssize_t (*_Atomic next)(int, const void *, size_t);
+    size_t length = strlen(cut_line);
+    ssize_t result;
+
+    if (next == NULL)
+        next = (ssize_t(*)(int, const void *, size_t))next_of("write");
+    result = next(fd, data, size);
+    if (length != 0 && result == (ssize_t)size && size >= length &&
+        memcmp((const char *)data + size - length, cut_line, length) == 0)
+        kill(0, SIGKILL);
+    return result;
+}
