@@ -5,15 +5,26 @@
 #define INK     "#1f2933"
 #define FAINT   "#616e7c"
 #define REQUEST "#8a3ffc"
+#define HELD    "#b3261e"
 
-static void print_node(FILE *out, enum idm_state state)
+static void print_here(FILE *out, const struct lab_current *current)
+{
+    (void)fprintf(out, "<br/><font point-size=\"13\" color=\"%s\"><b>▶ this device: ",
+                  current->held ? HELD : INK);
+    lab_print_current(out, current);
+    (void)fputs("</b></font>", out);
+}
+
+static void print_node(FILE *out, enum idm_state state, const struct lab_current *current)
 {
     const struct lab_look *look = lab_look_of(state);
+    bool here = current && current->state == state;
+    const char *line = here ? current->held ? HELD : INK : look->line;
     (void)fprintf(
         out,
-        "  %s [fillcolor=\"%s\", color=\"%s\", label=<<b><font point-size=\"17\">%s</font>"
+        "  %s [fillcolor=\"%s\", color=\"%s\", %slabel=<<b><font point-size=\"17\">%s</font>"
         "</b><br/><font point-size=\"11\" color=\"" FAINT "\">",
-        look->id, look->fill, look->line, idm_state_name(state));
+        look->id, look->fill, line, here ? "penwidth=4, " : "", idm_state_name(state));
     /* One clause a line: a node is narrow. */
     for (const char *at = look->sentence; *at; at++) {
         bool ends = at[0] == ';' && at[1] == ' ';
@@ -23,7 +34,10 @@ static void print_node(FILE *out, enum idm_state state)
             (void)fputs("<br/>", out);
         at += ends;
     }
-    (void)fputs("</font>>];\n", out);
+    (void)fputs("</font>", out);
+    if (here)
+        print_here(out, current);
+    (void)fputs(">];\n", out);
 }
 
 /* A table, because lines of a plain label touch the arrow. */
@@ -125,7 +139,7 @@ static void print_legend(FILE *out)
         out);
 }
 
-int lab_print_dot(FILE *out)
+int lab_print_dot(FILE *out, const struct lab_current *current)
 {
     (void)fputs("// Printed by idmode-lab from fsm/table.def; ./dev diagrams writes it again.\n"
                 "digraph idmode {\n"
@@ -137,7 +151,7 @@ int lab_print_dot(FILE *out)
                 "\", fontcolor=\"" INK "\", penwidth=1.2, arrowsize=0.8];\n",
                 out);
     for (enum idm_state s = 0; s < IDM_STATE_COUNT; s++)
-        print_node(out, s);
+        print_node(out, s, current);
     print_edges(out);
     print_legend(out);
     (void)fputs("}\n", out);

@@ -16,11 +16,24 @@
 
 #include <stdio.h>
 
-int lab_print_dot(FILE *out);
+/* Where a device is, to be marked in a drawing. */
+struct lab_current {
+    enum idm_state state;
+    const char *mode; /* static */
+    bool held;
+    uint64_t reasons; /* bit per enum idm_reason */
+};
+
+/* Reads a status document (contract, section 5). 0; -1 after a message on stderr, *ret untouched. */
+int lab_current_read(struct lab_current *ret, const char *path);
+
+/* The drawings: `current` may be NULL. */
+int lab_print_dot(FILE *out, const struct lab_current *current);
 /* Runs Graphviz's `dot` from PATH. The picture carries the SHA-256 of the dot text that it was drawn
  * from: the layout follows the fonts and the Graphviz of the machine, the text does not. */
-int lab_print_svg(FILE *out);
-int lab_print_mermaid(FILE *out);
+int lab_print_svg(FILE *out, const struct lab_current *current);
+int lab_print_mermaid(FILE *out, const struct lab_current *current);
+/* The tables. */
 int lab_print_markdown(FILE *out);
 int lab_print_csv(FILE *out);
 
@@ -51,6 +64,9 @@ struct lab_look {
     const char *line;
 };
 const struct lab_look *lab_look_of(enum idm_state state);
+
+/* "mode tpm", "mode unknown, held: tpm-absent", "mode tpm, reasons: clock"; needs no escaping. */
+void lab_print_current(FILE *out, const struct lab_current *current);
 
 /* The reason's word; "by-chip" and "by-room" for those that the facts decide; "" for none. */
 const char *lab_reason_word(enum idm_reason reason);

@@ -16,7 +16,19 @@ static void print_edge(FILE *out, enum idm_state from, enum idm_state to)
     (void)fputc('\n', out);
 }
 
-int lab_print_mermaid(FILE *out)
+/* A second class thickens the line: the colour stays that of the mode. */
+static void print_here(FILE *out, const struct lab_current *current)
+{
+    const char *id = lab_look_of(current->state)->id;
+    (void)fprintf(out, "    note right of %s\n        this device: ", id);
+    lab_print_current(out, current);
+    (void)fprintf(out,
+                  "\n    end note\n    classDef here stroke-width:4px,font-weight:bold\n"
+                  "    class %s here\n",
+                  id);
+}
+
+int lab_print_mermaid(FILE *out, const struct lab_current *current)
 {
     (void)fputs("%% Printed by idmode-lab from fsm/table.def.\nstateDiagram-v2\n    [*] --> none\n",
                 out);
@@ -31,5 +43,7 @@ int lab_print_mermaid(FILE *out)
         (void)fprintf(out, "    classDef look_%s fill:%s,stroke:%s\n    class %s look_%s\n",
                       look->id, look->fill, look->line, look->id, look->id);
     }
+    if (current)
+        print_here(out, current);
     return 0;
 }

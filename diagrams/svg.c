@@ -30,12 +30,12 @@ static int failed(const char *what, const char *todo)
     return -1;
 }
 
-static int dot_text(struct text *ret)
+static int dot_text(struct text *ret, const struct lab_current *current)
 {
     FILE *stream = open_memstream(&ret->data, &ret->size);
     if (!stream)
         return failed("draw", "free some memory");
-    (void)lab_print_dot(stream);
+    (void)lab_print_dot(stream, current);
     return fclose(stream) == 0 ? 0 : failed("draw", "free some memory");
 }
 
@@ -110,11 +110,11 @@ static int print_hash(FILE *out, const struct text *text)
     return 0;
 }
 
-int lab_print_svg(FILE *out)
+int lab_print_svg(FILE *out, const struct lab_current *current)
 {
     _cleanup_text_ struct text dot = {0};
     _cleanup_text_ struct text svg = {0};
-    if (dot_text(&dot))
+    if (dot_text(&dot, current))
         return -1;
     int in = file_of(&dot);
     if (in < 0)

@@ -258,9 +258,76 @@ Test(fsm_diagram, operators_guide_has_a_section_for_every_reason)
     }
 }
 
+/* ---- where a device is ---- */
+
+static const char held_status[] =
+    "{\"schema\": 1, \"mode\": \"unknown\", \"state\": \"tpm-dual\", \"held\": true, \"epoch\": 3,"
+    " \"reasons\": [\"tpm-absent\"]}";
+
+static void draw_current(struct idm_run *ret, const char *format, const char *status)
+{
+    const char *const argv[] = {LAB,         "diagram",    "--format", format,
+                                "--current", "/dev/stdin", NULL};
+    struct idm_run_options options = {.input = status, .input_size = strlen(status)};
+    cr_assert_eq(idm_run(ret, &options, argv), 0, "%s does not start", LAB);
+}
+
+Test(fsm_diagram, current_state_is_marked_once_in_each_drawing)
+{
+    static const struct {
+        const char *format, *mark;
+    } drawings[] = {
+        {"dot", "▶ this device: mode unknown, held: tpm-absent"},
+        {"svg", "▶ this device: mode unknown, held: tpm&#45;absent"},
+        {"mermaid",
+         "note right of tpm_dual\n        this device: mode unknown, held: tpm-absent\n"},
+    };
+    for (size_t i = 0; i < sizeof drawings / sizeof *drawings; i++) {
+        _cleanup_run_ struct idm_run run = {0};
+        draw_current(&run, drawings[i].format, held_status);
+        cr_assert_eq(run.exit_code, 0, "%s: %s", drawings[i].format, run.err);
+        const char *mark = strstr(run.out, drawings[i].mark);
+        cr_assert_not_null(mark, "%s: not marked", drawings[i].format);
+        cr_expect_null(strstr(mark + strlen(drawings[i].mark), "this device"), "%s: marked twice",
+                       drawings[i].format);
+    }
+}
+
+Test(fsm_diagram, current_state_sits_in_its_own_box)
+{
+    _cleanup_run_ struct idm_run run = {0};
+    draw_current(&run, "dot", held_status);
+    const char *node = strstr(run.out, "\n  tpm_dual [");
+    cr_assert_not_null(node);
+    const char *mark = strstr(node, "penwidth=4");
+    cr_expect(mark && mark < strchr(node + 1, '\n'));
+}
+
+Test(fsm_diagram, status_that_is_none_is_refused)
+{
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{\"mode\": \"tpm\"}",
+        "{\"mode\": \"tpm\", \"state\": \"<b>\", \"held\": false, \"reasons\": []}",
+        "{\"mode\": \"<b>\", \"state\": \"tpm\", \"held\": false, \"reasons\": []}",
+        "{\"mode\": \"tpm\", \"state\": \"tpm\", \"held\": false, \"reasons\": [\"<b>\"]}",
+        "{\"mode\": \"tpm\", \"state\": \"tpm\", \"held\": false, \"reasons\": [7]}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        _cleanup_run_ struct idm_run run = {0};
+        draw_current(&run, "dot", bad[i]);
+        cr_expect_eq(run.exit_code, 2, "%s: exit %d", bad[i], run.exit_code);
+        cr_expect_eq(run.out_size, 0, "%s: %s", bad[i], run.out);
+        cr_expect_not_null(strstr(run.err, "idmode status --json"), "%s: %s", bad[i], run.err);
+    }
+}
+
 Test(fsm_diagram, misuse_exits_2_and_says_how_to_go_on)
 {
-    static const char *const calls[][4] = {{LAB, "diagram", "--format=pdf"},
+    static const char *const calls[][5] = {{LAB, "diagram", "--format=pdf"},
+                                           {LAB, "diagram", "--format=csv", "--current=/dev/null"},
+                                           {LAB, "diagram", "--current=/nowhere"},
                                            {LAB, "diagram", "--colour"},
                                            {LAB, "paint"},
                                            {LAB, "diagram", "twice"},
