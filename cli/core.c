@@ -2,12 +2,17 @@
 /* core.c - libexec/idmode/core: the program behind `idmode`, on the real device. */
 #include "cli/cli.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 int main(int argc, char **argv)
 {
     if (!idm_options_open_standard())
+        return IDM_EXIT_FAILED;
+    /* No configuration of OpenSSL, whoever names it: it could load modules into the program that holds
+     * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
         return IDM_EXIT_FAILED;
     (void)umask(022); /* files have their own modes; nothing rests on the caller's */
     /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */

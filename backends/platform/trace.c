@@ -11,12 +11,16 @@
 static const char name[] = "trace";
 static const char temp[] = ".trace.tmp";
 
+/* A file with another name is somebody's, and stays as it is. */
 static int open_trace(int dir, struct stat *ret_st)
 {
-    int fd = idm_fd_above_stdio(
-        openat(dir, name,
-               O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
-    if (fd >= 0 && fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode))
+    const int flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        st.st_nlink != 1)
+        (void)unlinkat(dir, name, 0);
+    int fd = idm_fd_above_stdio(openat(dir, name, flags, 0644));
+    if (fd >= 0 && fstat(fd, ret_st) == 0 && S_ISREG(ret_st->st_mode) && ret_st->st_nlink == 1)
         return fd;
     idm_close_fd(&fd);
     return -1;

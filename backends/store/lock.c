@@ -37,7 +37,7 @@ static int open_lock(int dir, const char *what, struct idm_error *err)
         return IDM_E_STORAGE;
     }
     /* wider when somebody else made it */
-    if ((st.st_mode & 07777) != 0600)
+    if (st.st_nlink == 1 && (st.st_mode & 07777) != 0600)
         (void)fchmod(fd, 0600);
     return fd;
 }
@@ -50,8 +50,17 @@ static bool is_current(int dir, int fd)
            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
+/* A file with another name is somebody's: it can be locked, but not written. */
+static bool is_ours(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_nlink == 1;
+}
+
 static void sign_out(int fd)
 {
+    if (!is_ours(fd))
+        return;
     /* what remains names a holder that is gone: misleading until the next one signs in, no more */
     if (ftruncate(fd, 0) < 0)
         return;
@@ -61,6 +70,8 @@ static void sign_in(int fd, const char *who)
 {
     char text[WHO_MAX + 32];
     int n = snprintf(text, sizeof text, "%ld %.*s\n", (long)getpid(), WHO_MAX, who);
+    if (!is_ours(fd))
+        return;
     /* only a message for others; a full /run does not take the lock away */
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
         sign_out(fd);

@@ -4,7 +4,7 @@
 #include "tests/life/life_device.h"
 #include "tests/support/seek.h"
 
-LIFE(exposure);
+LIFE_IN_MEMORY(exposure);
 
 #define LEGACY_DOWNGRADE "hook", "pre-install", "--target-aware", "no", "--target-slot", "B"
 

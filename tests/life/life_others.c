@@ -6,7 +6,7 @@
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_tctildr.h>
 
-LIFE(others);
+LIFE_IN_MEMORY(others);
 
 #define TARGET_LEGACY "hook", "pre-install", "--target-aware", "no", "--target-slot"
 
