@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# check.sh - does the scenario library see the bugs that were seen in the field?
+#
+#   tests/bugs/field-NN-….patch   one deliberate bug each: `Row:` in the field's list, `Bug:` in a
+#                                 sentence, `Fails:` a scenario that must fail, a line for each
+#
+#   sources ──copy──► scratch ──patch──► build idmode-lab ──► replay the library, simulated world
+#
+# Every named scenario must fail with the bug and pass without it; more may fail. Exit code 0: all do.
+# Arguments name the patches to try; without any, all of them.
+set -euo pipefail
+
+HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+ROOT=$(readlink -f "$HERE/../..")
+readonly HERE ROOT
+readonly JOBS=2
+
+SCRATCH=$(mktemp -d)
+trap 'rm -rf "$SCRATCH"' EXIT
+readonly COPY=$SCRATCH/idmode
+export GIT_CEILING_DIRECTORIES=$SCRATCH # no repository around it: `git apply` works on plain files
+
+bad=0
+
+complain() {
+    printf 'not ok: %s\n' "$*"
+    bad=$((bad + 1))
+}
+
+copy_sources() {
+    mkdir "$COPY"
+    tar -C "$ROOT" --exclude=./build --exclude='./build-*' --exclude=./.git -cf - . | tar -C "$COPY" -xf -
+}
+
+# Says nothing when it works; else the compiler's words. An error is a failure, not a found bug.
+build() {
+    (cd "$COPY" && cmake --preset dev && cmake --build build --target idmode-lab -j "$JOBS") \
+        >"$SCRATCH/build.log" 2>&1 && return
+    grep -E 'error|FAILED' "$SCRATCH/build.log" | head -n 10
+    return 1
+}
+
+# The names of the scenarios that fail, one a line. A replay that ends in another way than passed (0)
+# or failed (1) ends the check.
+failing() {
+    local file rc
+    for file in "$COPY"/tests/scenarios/*.yaml; do
+        rc=0
+        "$COPY/build/bin/idmode-lab" replay --world sim "$file" >"$SCRATCH/replay.log" 2>&1 || rc=$?
+        case $rc in
+        0) ;;
+        1) basename "$file" .yaml ;;
+        *)
+            printf 'check.sh: the replay of %s ended with %d\n' "$file" "$rc" >&2
+            tail -n 5 "$SCRATCH/replay.log" >&2
+            return 1
+            ;;
+        esac
+    done
+}
+
+header() {
+    sed -n "/^diff /q; s/^$2: //p" "$1"
+}
+
+check_patch() {
+    local patch=$1 name scenario count
+    name=$(basename "$patch" .patch)
+    if ! (cd "$COPY" && git apply "$patch") >"$SCRATCH/apply.log" 2>&1; then
+        complain "$name: the patch does not apply to the sources any more (make the same bug in them" \
+            "as they are now: $(head -n 1 "$SCRATCH/apply.log"))"
+        return
+    fi
+    if ! build; then
+        complain "$name: the sources do not build with the bug"
+    elif failing >"$SCRATCH/failing"; then
+        count=$(wc -l <"$SCRATCH/failing")
+        [[ -n $(header "$patch" Fails) ]] || complain "$name: it names no scenario that must fail"
+        while read -r scenario; do
+            if ! [[ -f $COPY/tests/scenarios/$scenario.yaml ]]; then
+                complain "$name: there is no scenario $scenario"
+            elif ! grep -qxF "$scenario" "$SCRATCH/failing"; then
+                complain "$name: $scenario passes with the bug in the sources"
+            fi
+        done < <(header "$patch" Fails)
+        printf '%s: %s: %d scenarios fail\n' "$name" "$(header "$patch" Bug)" "$count"
+    else
+        complain "$name: the library could not be replayed"
+    fi
+    (cd "$COPY" && git apply -R "$patch")
+}
+
+main() {
+    local patches=("$@") patch
+    ((${#patches[@]})) || patches=("$HERE"/*.patch)
+    copy_sources
+    build || {
+        complain "the sources do not build"
+        exit 1
+    }
+    failing >"$SCRATCH/failing" || exit 1
+    if [[ -s $SCRATCH/failing ]]; then
+        complain "scenarios fail without any bug:" "$(tr '\n' ' ' <"$SCRATCH/failing")"
+        exit 1
+    fi
+    for patch in "${patches[@]}"; do
+        check_patch "$(readlink -f "$patch")"
+    done
+    printf '%d bugs, %d complaints\n' "${#patches[@]}" "$bad"
+    ((bad == 0))
+}
+
+main "$@"
