@@ -369,7 +369,7 @@ static int file_write(void *self, enum idm_file file, const void *data, size_t s
     int rc = run ? idm_sim_asks(sim, IDM_E_STORAGE) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
     if (rc == 0)
         rc = refuses(sim, file);
-    if (rc == 0 && sim->room == IDM_ROOM_FULL && counts(file))
+    if (rc == 0 && sim->room == IDM_ROOM_FULL && !run)
         rc = IDM_E_FULL;
     if (rc)
         return fail(err, rc, "write a file");

@@ -44,6 +44,11 @@ struct idm_key_info idm_sim_key_info(uint32_t id)
     return info;
 }
 
+void idm_sim_cert_hash(uint32_t id, uint8_t ret[IDM_SHA256_SIZE])
+{
+    hash_of("cert", id, ret);
+}
+
 uint32_t idm_sim_parse_key(const struct idm_bytes *bytes)
 {
     unsigned int id = 0;
@@ -98,7 +103,7 @@ static int cert_inspect(void *self, const struct idm_bytes *pem, struct idm_cert
         return idm_fail(err, rc, "inspect a certificate", "%s", idm_error_sentence(rc));
     struct idm_key_info key_info = idm_sim_key_info(key);
     memcpy(info.spki, key_info.spki, IDM_SHA256_SIZE);
-    hash_of("cert", cert, info.sha256);
+    idm_sim_cert_hash(cert, info.sha256);
     *ret = info;
     return 0;
 }

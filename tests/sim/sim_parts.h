@@ -29,6 +29,7 @@ void idm_sim_chip_reset(struct idm_sim *sim);
 uint32_t idm_sim_new_id(struct idm_sim *sim);
 void idm_sim_name(const char *kind, uint32_t id, uint8_t ret[IDM_NAME_SIZE]);
 struct idm_key_info idm_sim_key_info(uint32_t id);
+void idm_sim_cert_hash(uint32_t id, uint8_t ret[IDM_SHA256_SIZE]);
 /* printf into *ret. */
 int idm_sim_text(struct idm_bytes *ret, const char *format, ...) IDM_PRINTF(2, 3);
 
@@ -37,6 +38,8 @@ bool idm_sim_parse_cert(const struct idm_bytes *bytes, uint32_t *ret_cert, uint3
                         int64_t *ret_from, int64_t *ret_to);
 /* TSS2 file: its key and the parent object that it needs. */
 bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32_t *ret_under);
+/* Is there an object under which a key or an envelope with that parent loads? */
+bool idm_sim_parent_lives(const struct idm_sim *sim, uint32_t under);
 /* The key that signs, or the code that the TPM gives. */
 int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key);
 

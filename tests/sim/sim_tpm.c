@@ -115,6 +115,16 @@ static bool loads_under(struct idm_sim *sim, uint32_t parent_handle, uint32_t un
     return parent && parent->role == IDM_ROLE_PARENT && parent->id == under;
 }
 
+bool idm_sim_parent_lives(const struct idm_sim *sim, uint32_t under)
+{
+    for (size_t i = 0; i < IDM_SIM_OBJECTS; i++) {
+        const struct idm_sim_object *object = &sim->chip.objects[i];
+        if (object->handle && object->role == IDM_ROLE_PARENT && object->id == under)
+            return true;
+    }
+    return false;
+}
+
 int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key)
 {
     uint32_t under = 0;
@@ -428,12 +438,14 @@ void idm_sim_chip_replace(struct idm_sim *sim)
 
 void idm_sim_chip_reset(struct idm_sim *sim)
 {
-    uint32_t count = sim->chip.reset_count + 1;
-    if (sim->chip.forgets) {
-        idm_sim_chip_replace(sim);
-        sim->chip.forgets = true;
-    }
-    sim->chip.reset_count = count;
+    sim->chip.reset_count++;
+    if (!sim->chip.forgets)
+        return;
+    memset(sim->chip.objects, 0, sizeof sim->chip.objects);
+    sim->chip.has_counter = false;
+    sim->chip.counter_written = false;
+    sim->chip.owner_auth = false;
+    sim->chip.counter_max = IDM_SIM_COUNTER;
 }
 
 static int tpm_clear(void *self, struct idm_error *err)

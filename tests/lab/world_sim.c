@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* world_sim.c - the simulated world: tests/sim with slots, a bootloader, an updater and people. */
+#include "tests/lab/sim_parts.h"
+
+#include "backends/platform/settings_value.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+int lab_sim_broke(char error[LAB_SENTENCE_SIZE], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(error, LAB_SENTENCE_SIZE, format, args);
+    va_end(args);
+    return -1;
+}
+
+/* ---- idmode -----------------------------------------------------------------------------------*/
+
+static int read_settings(void *self, const struct idm_options *options, FILE *warnings,
+                         struct idm_settings *ret, struct idm_error *err)
+{
+    const struct lab_world *w = self;
+    if (options->config)
+        return idm_settings_read(ret, options->root, options->config, warnings, err);
+    *ret = w->settings;
+    return 0;
+}
+
+static int take_lock(void *self, const struct idm_options *options, const char *who,
+                     struct idm_lock *ret, struct idm_error *err)
+{
+    (void)self;
+    (void)options;
+    (void)who;
+    (void)err;
+    *ret = (struct idm_lock){0};
+    return 0;
+}
+
+static int open_backends(void *self, const struct idm_options *options,
+                         const struct idm_settings *settings, struct idm_backends *ret,
+                         struct idm_error *err)
+{
+    struct lab_world *w = self;
+    (void)options;
+    (void)err;
+    idm_sim_begin_process(&w->sim);
+    w->sim.settings = *settings;
+    idm_sim_boot_read(&w->bootloader, settings, w->slot, &w->sim.bootenv);
+    (void)snprintf(w->sim.platform.image_version, sizeof w->sim.platform.image_version, "%s",
+                   strcmp(settings->version, "os-release") == 0 ? w->ran.version
+                                                                : settings->version);
+    *ret = w->sim.backends;
+    return 0;
+}
+
+static void close_backends(void *self, struct idm_backends *backends)
+{
+    (void)self;
+    (void)backends;
+}
+
+static void traced(void *self, const char *line)
+{
+    struct lab_world *w = self;
+    size_t length = strlen(line);
+    if (length + 2 > sizeof w->trace)
+        return;
+    while (w->trace_size + length + 2 > sizeof w->trace) {
+        const char *end = memchr(w->trace, '\n', w->trace_size);
+        size_t gone = end ? (size_t)(end + 1 - w->trace) : w->trace_size;
+        w->trace_size -= gone;
+        memmove(w->trace, w->trace + gone, w->trace_size);
+    }
+    memcpy(w->trace + w->trace_size, line, length);
+    w->trace_size += length;
+    w->trace[w->trace_size++] = '\n';
+}
+
+/* What commands print is nobody's business here; stdin is empty. */
+static FILE *nowhere(void)
+{
+    static FILE *file;
+    if (!file)
+        file = fopen("/dev/null", "r+e");
+    return file;
+}
+
+/* One process of idmode, in this one. Without power nothing runs any more. */
+static int run(struct lab_world *w, int argc, char **argv, char error[LAB_SENTENCE_SIZE])
+{
+    FILE *out = stdout;
+    FILE *err = stderr;
+    if (!nowhere())
+        return lab_sim_broke(error, "open /dev/null: failed");
+    struct idm_reach reach = {.self = w,
+                              .read_settings = read_settings,
+                              .take_lock = take_lock,
+                              .open_backends = open_backends,
+                              .close_backends = close_backends,
+                              .input = fileno(nowhere())};
+    stdout = nowhere(); /* variables in glibc: every print of the commands goes there */
+    stderr = nowhere();
+    w->exit_code = idm_cli_run(argc, argv, &reach);
+    stdout = out;
+    stderr = err;
+    w->powered = !w->sim.dead;
+    return 0;
+}
+
+#define ARGUMENTS_MAX 40
+
+static int run_words(struct lab_world *w, const char *const words[], size_t count,
+                     char error[LAB_SENTENCE_SIZE])
+{
+    char *argv[ARGUMENTS_MAX] = {"idmode", "--quiet", "--tcti", "sim"};
+    int argc = 4;
+    for (size_t i = 0; i < count && argc + 1 < ARGUMENTS_MAX; i++)
+        argv[argc++] = (char *)words[i];
+    return run(w, argc, argv, error);
+}
+
+static int run_command(struct lab_world *w, const struct lab_step *step,
+                       char error[LAB_SENTENCE_SIZE])
+{
+    const char *words[LAB_WORDS_MAX];
+    for (size_t i = 0; i < step->words_count; i++)
+        words[i] = step->words[i];
+    if (step->words_count == 1 && strcmp(step->words[0], "mode") == 0) {
+        w->exit_code = IDM_EXIT_DONE; /* cli/idmode.c: it always is */
+        return 0;
+    }
+    return run_words(w, words, step->words_count, error);
+}
+
+#define RUN(w, error, ...)                                                                         \
+    run_words(w, (const char *const[]){__VA_ARGS__},                                               \
+              sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), error)
+
+/* ---- power ------------------------------------------------------------------------------------*/
+
+static const char *phase_word(enum lab_phase phase)
+{
+    switch (phase) {
+    case LAB_PRE_INSTALL:
+        return "pre-install";
+    case LAB_POST_INSTALL:
+        return "post-install";
+    case LAB_INSTALL_FAILED:
+        return "install-failed";
+    case LAB_COMMIT:
+        return "commit";
+    case LAB_ROLLBACK:
+        return "rollback";
+    case LAB_PHASE_NONE:
+    case LAB_WRITE:
+        break;
+    }
+    return "";
+}
+
+static int hook(struct lab_world *w, const struct lab_sim_target *target, enum lab_phase phase,
+                char error[LAB_SENTENCE_SIZE])
+{
+    const char *words[16] = {"hook", phase_word(phase), "--target-slot",
+                             target->slot == 0 ? "A" : "B"};
+    size_t n = 4;
+    char id[32];
+    (void)snprintf(id, sizeof id, "install-%u", target->installs);
+    if (target->installs) {
+        words[n++] = "--target-aware";
+        words[n++] = target->aware;
+        words[n++] = "--target-version";
+        words[n++] = target->version;
+        words[n++] = "--install-id";
+        words[n++] = id;
+    }
+    if (target->format[0]) {
+        words[n++] = "--target-format";
+        words[n++] = target->format;
+    }
+    return run_words(w, words, n, error);
+}
+
+static int late_hook(struct lab_world *w, char error[LAB_SENTENCE_SIZE])
+{
+    enum lab_phase phase = w->late_phase;
+    w->late_phase = LAB_PHASE_NONE;
+    if (phase == LAB_PHASE_NONE || !w->ran.aware)
+        return 0;
+    return hook(w, &w->late, phase, error);
+}
+
+static void boot_legacy(struct lab_world *w, struct lab_result *ret)
+{
+    struct lab_identity pair;
+    if (lab_sim_look(w, &pair) != LAB_SIM_ABSENT)
+        return;
+    ret->minted = true;
+    if (w->sim.state[IDM_CONFIG] == IDM_PLACE_PROVEN) {
+        idm_sim_mint(&w->sim);
+        return;
+    }
+    w->beneath_key = w->sim.next_id++;
+    w->beneath_cert = w->sim.next_id++;
+}
+
+static int boot(struct lab_world *w, struct lab_result *ret)
+{
+    const bool has_image[IDM_SLOTS] = {w->slots[0].present, w->slots[1].present};
+    idm_sim_power_cycle(&w->sim);
+    w->chips += w->chip == LAB_TPM_VOLATILE;
+    w->now += 60;
+    w->sim.platform.now = w->clock_good ? w->now : 1000;
+    if (idm_sim_boot_pick(&w->bootloader, has_image, &w->slot))
+        return lab_sim_broke(ret->error, "the bootloader finds nothing to boot");
+    w->ran = w->slots[w->slot];
+    w->powered = true;
+    w->boots++;
+    if (!w->ran.aware)
+        boot_legacy(w, ret);
+    else if (RUN(w, ret->error, "boot"))
+        return -1;
+    if (!w->powered)
+        return 0;
+    if (idm_sim_boot_up(&w->bootloader, w->slot))
+        return lab_sim_broke(ret->error, "the boot environment could not be written");
+    return late_hook(w, ret->error);
+}
+
+/* ---- updater ----------------------------------------------------------------------------------*/
+
+/* What a slot holds, as a number: the same image has the same content. FNV-1a. */
+static uint32_t content_of(const struct lab_slot *image, bool half)
+{
+    uint32_t hash = 2166136261u;
+    char text[LAB_WORD_SIZE + 16];
+    (void)snprintf(text, sizeof text, "%s %s%s", image->aware ? "aware" : "legacy", image->version,
+                   half ? " half" : "");
+    for (const char *c = text; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * 16777619u;
+    return hash | 1u;
+}
+
+static void put_image(struct lab_world *w, int slot, bool aware, const char *version, bool half)
+{
+    struct lab_slot image = {.present = true, .aware = aware};
+    (void)snprintf(image.version, sizeof image.version, "%s", version);
+    w->sim.slot_content[slot] = content_of(&image, half);
+    w->slots[slot] = half ? (struct lab_slot){0} : image;
+}
+
+/* A hook that the updater calls, unless it does not, or comes late, or nobody is there to hear it. */
+static int hook_if(struct lab_world *w, const struct lab_install *install, bool called,
+                   enum lab_phase phase, char error[LAB_SENTENCE_SIZE])
+{
+    w->exit_code = IDM_EXIT_DONE;
+    if (!called || !w->ran.aware)
+        return 0;
+    if (install && install->late == phase) {
+        w->late_phase = phase;
+        w->late = w->target;
+        return 0;
+    }
+    return hook(w, &w->target, phase, error);
+}
+
+static int env_failed(char error[LAB_SENTENCE_SIZE])
+{
+    return lab_sim_broke(error, "fw_setenv could not change the environment");
+}
+
+/* post-install and arming: RAUC sets the primary slot before its handler runs. */
+static int finish(struct lab_world *w, const struct lab_install *install,
+                  char error[LAB_SENTENCE_SIZE])
+{
+    bool arm = install->killed != LAB_POST_INSTALL;
+    bool arm_first = w->bootloader.scheme == IDM_SIM_RAUC;
+    if (arm && arm_first && idm_sim_boot_arm(&w->bootloader, w->target.slot))
+        return env_failed(error);
+    if (hook_if(w, install, install->post_install, LAB_POST_INSTALL, error))
+        return -1;
+    if (!arm || arm_first || !w->powered)
+        return 0;
+    return idm_sim_boot_arm(&w->bootloader, w->target.slot) ? env_failed(error) : 0;
+}
+
+static void begin_install(struct lab_world *w, const struct lab_install *install)
+{
+    struct lab_sim_target *t = &w->target;
+    t->installs++;
+    t->slot = !w->slot;
+    t->aware = install->image_unsaid ? "unknown" : install->image == LAB_SLOT_LEGACY ? "no" : "yes";
+    (void)snprintf(t->version, sizeof t->version, "%s", install->version);
+    (void)snprintf(t->format, sizeof t->format, "%s", install->format);
+}
+
+static int install(struct lab_world *w, const struct lab_install *i, char error[LAB_SENTENCE_SIZE])
+{
+    bool aware = i->image != LAB_SLOT_LEGACY;
+    if (w->boots == 0)
+        return lab_sim_broke(error, "no updater runs on a device that was never switched on");
+    begin_install(w, i);
+    if (hook_if(w, i, i->pre_install, LAB_PRE_INSTALL, error))
+        return -1;
+    if (!w->powered || i->killed == LAB_PRE_INSTALL || w->exit_code != IDM_EXIT_DONE)
+        return 0;
+    if (idm_sim_boot_begin(&w->bootloader, w->target.slot))
+        return env_failed(error);
+    put_image(w, w->target.slot, aware, i->version, i->write_fails);
+    if (i->write_fails)
+        return hook_if(w, i, true, LAB_INSTALL_FAILED, error);
+    return i->killed == LAB_WRITE ? 0 : finish(w, i, error);
+}
+
+static int commit(struct lab_world *w, bool hooks, char error[LAB_SENTENCE_SIZE])
+{
+    if (idm_sim_boot_commit(&w->bootloader, w->slot))
+        return env_failed(error);
+    return hook_if(w, NULL, hooks, LAB_COMMIT, error);
+}
+
+static int fall_back(struct lab_world *w, char error[LAB_SENTENCE_SIZE])
+{
+    if (!w->slots[!w->slot].present)
+        return lab_sim_broke(error, "the other slot is empty: there is nothing to fall back to");
+    return idm_sim_boot_fallback(&w->bootloader, w->slot) ? env_failed(error) : 0;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------*/
+
+static int request(struct lab_world *w, const struct lab_step *step, char error[LAB_SENTENCE_SIZE])
+{
+    switch ((int)step->action) {
+    case LAB_DO_factory_reset:
+        return step->word[0] ? RUN(w, error, "factory-reset", "--yes", "--reset", step->word)
+                             : RUN(w, error, "factory-reset", "--yes");
+    case LAB_DO_migrate:
+        return RUN(w, error, "migrate", step->word);
+    case LAB_DO_hold_clear:
+        return RUN(w, error, "hold", "clear", "--reason", idm_reason_word(step->reason), "--to",
+                   step->word, "--yes");
+    default:
+        return run_command(w, step, error);
+    }
+}
+
+static int take(struct lab_world *w, const struct lab_step *step, struct lab_result *ret)
+{
+    switch ((int)step->action) {
+    case LAB_DO_boot:
+        return boot(w, ret);
+    case LAB_DO_install:
+        return install(w, &step->install, ret->error);
+    case LAB_DO_commit:
+        return commit(w, step->hooks, ret->error);
+    case LAB_DO_fallback:
+        return fall_back(w, ret->error);
+    case LAB_DO_hook:
+        return hook_if(w, NULL, true, step->phase, ret->error);
+    case LAB_DO_factory_reset:
+    case LAB_DO_migrate:
+    case LAB_DO_hold_clear:
+    case LAB_DO_command:
+        return w->ran.aware ? request(w, step, ret->error) : 0;
+    case LAB_DO_label:
+    case LAB_DO_nothing:
+    case LAB_ACTION_COUNT:
+        return 0;
+    default:
+        return lab_sim_harm(w, step, ret->error);
+    }
+}
+
+static bool runs_idmode(const struct lab_world *w, enum lab_action action)
+{
+    switch ((int)action) {
+    case LAB_DO_boot:
+    case LAB_DO_install:
+    case LAB_DO_commit:
+    case LAB_DO_hook:
+    case LAB_DO_factory_reset:
+    case LAB_DO_migrate:
+    case LAB_DO_hold_clear:
+    case LAB_DO_command:
+        return w->ran.aware;
+    default:
+        return false;
+    }
+}
+
+static void arm(struct lab_world *w, const struct lab_cut *cut)
+{
+    idm_sim_begin_run(&w->sim);
+    idm_sim_arm(&w->sim, IDM_SIM_HEALTHY, 0);
+    if (cut->kind == LAB_CUT_AT)
+        idm_sim_arm(&w->sim, IDM_SIM_CUT_AFTER, cut->at);
+    if (cut->kind == LAB_CUT_AFTER_NAMED) {
+        idm_sim_arm(&w->sim, IDM_SIM_CUT_NAMED, 0);
+        w->sim.fault_name = cut->name;
+    }
+}
+
+/* In which chip was the identity made that is on record? */
+static void note_chip(struct lab_world *w)
+{
+    struct idm_record record;
+    if (!idm_sim_record(&w->sim, &record) || record.epoch == w->epoch_seen)
+        return;
+    w->epoch_seen = record.epoch;
+    w->made_in = w->chips;
+}
+
+static int act(struct lab_world *w, const struct lab_step *step, const struct lab_cut *cut,
+               struct lab_result *ret)
+{
+    *ret = (struct lab_result){0};
+    if (!w->powered && step->action != LAB_DO_boot && runs_idmode(w, step->action))
+        return lab_sim_broke(ret->error, "the device has no power");
+    w->trace_size = 0;
+    w->exit_code = 0;
+    arm(w, cut);
+    int rc = take(w, step, ret);
+    idm_sim_arm(&w->sim, IDM_SIM_HEALTHY, 0);
+    ret->was_cut = w->sim.fault_hit;
+    ret->durable = w->sim.changes;
+    ret->judged_exit = runs_idmode(w, step->action) && !ret->was_cut;
+    ret->exit_code = w->exit_code;
+    w->writes = w->sim.writes;
+    note_chip(w);
+    return rc;
+}
+
+/* ---- open, fork, close ------------------------------------------------------------------------*/
+
+/* Every value through the product's own parser, so that an invalid one is what it is on a device. */
+static void apply_settings(struct idm_settings *ret, const struct lab_setting *list, size_t count)
+{
+    struct idm_settings_raw *raw = calloc(IDM_SETTINGS_ROWS_MAX, sizeof *raw);
+    if (!raw)
+        abort();
+    memset(ret, 0, sizeof *ret);
+    for (size_t row = 0; row < idm_settings_row_count; row++) {
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(list[i].section, idm_settings_rows[row].section) != 0 ||
+                strcmp(list[i].key, idm_settings_rows[row].key) != 0)
+                continue;
+            raw[row].value = (char *)list[i].value;
+            raw[row].line = i + 1;
+            (void)snprintf(raw[row].file, sizeof raw[row].file, "/etc/idmode/idmode.conf");
+        }
+        idm_settings_apply(ret, &idm_settings_rows[row], &raw[row]);
+    }
+    idm_settings_check(ret, raw);
+    free(raw);
+}
+
+/* As tests/support/device.c and the real world configure their device, then the scenario's own. */
+static void make_settings(struct lab_world *w, const struct lab_device *device)
+{
+    struct lab_setting list[LAB_CONFIG_MAX + 4] = {
+        {"tpm", "wait", "200ms"},
+        {"identity", "algorithm", ""},
+        {"image", "slots", "A:/slots/a.img B:/slots/b.img"},
+        {"bootenv", "backend", ""},
+    };
+    (void)strcpy(list[1].value, device->rsa ? "rsa-2048" : "ecdsa-p256");
+    (void)strcpy(list[3].value, device->bootenv == LAB_BOOTENV_NONE ? "none" : "uboot");
+    size_t count = 4;
+    for (size_t i = 0; i < device->settings_count; i++)
+        list[count++] = device->settings[i];
+    apply_settings(&w->settings, list, count);
+    w->sim.settings = w->settings;
+}
+
+static void make_device(struct lab_world *w, const struct lab_device *device)
+{
+    static const enum idm_sim_scheme schemes[] = {[LAB_BOOTENV_BOOTCOUNT] = IDM_SIM_BOOTCOUNT,
+                                                  [LAB_BOOTENV_RAUC] = IDM_SIM_RAUC,
+                                                  [LAB_BOOTENV_NONE] = IDM_SIM_NO_ENV};
+    idm_sim_init(&w->sim);
+    w->sim.traced = traced;
+    w->sim.traced_self = w;
+    w->sim.config_fs = device->filesystem == LAB_FAT ? IDM_SIM_FAT : IDM_SIM_EXT4;
+    w->sim.slot_content[0] = 0;
+    w->sim.slot_content[1] = 0;
+    idm_sim_boot_make(&w->bootloader, schemes[device->bootenv]);
+    put_image(w, 0, device->aware, device->version, false);
+    if (device->other_slot != LAB_SLOT_EMPTY)
+        put_image(w, 1, device->other_slot == LAB_SLOT_AWARE, device->version, false);
+    w->target = (struct lab_sim_target){.slot = 1, .aware = "yes"};
+    w->chips = 1;
+    w->epoch_seen = -1;
+    w->clock_good = true;
+    w->now = IDM_SIM_NOW;
+    lab_sim_set_chip(w, device->tpm, device->busy_commands);
+    make_settings(w, device);
+}
+
+static void close_world(struct lab_world *w)
+{
+    if (!w)
+        return;
+    lab_sim_drop_snapshots(w);
+    idm_sim_free(&w->sim);
+    free(w);
+}
+
+static int open_world(struct lab_world **ret, const struct lab_device *device,
+                      char error[LAB_SENTENCE_SIZE])
+{
+    static const struct lab_step power_on = {.action = LAB_DO_boot};
+    struct lab_result result = {0};
+    if (device->tpm == LAB_TPM_CLEARED || device->tpm == LAB_TPM_REPLACED)
+        return lab_sim_broke(error, "to a chip that was never switched on nothing happened yet");
+    struct lab_world *w = calloc(1, sizeof *w);
+    if (!w)
+        return lab_sim_broke(error, "out of memory");
+    make_device(w, device);
+    if (device->provisioned && act(w, &power_on, &(struct lab_cut){.kind = LAB_UNCUT}, &result)) {
+        memcpy(error, result.error, LAB_SENTENCE_SIZE);
+        close_world(w);
+        return -1;
+    }
+    *ret = w;
+    return 0;
+}
+
+static int fork_world(struct lab_world **ret, struct lab_world *w, char error[LAB_SENTENCE_SIZE])
+{
+    struct lab_world *copy = malloc(sizeof *copy);
+    if (!copy)
+        return lab_sim_broke(error, "out of memory");
+    memcpy(copy, w, offsetof(struct lab_world, trace) + w->trace_size);
+    idm_sim_copy(&copy->sim, &w->sim);
+    copy->sim.traced_self = copy;
+    copy->sim.dead = w->sim.dead;
+    for (size_t i = 0; i < LAB_SIM_SNAPSHOTS && copy->snapshots[i]; i++)
+        copy->snapshots[i]->refs++;
+    *ret = copy;
+    return 0;
+}
+
+static unsigned long writes(const struct lab_world *w)
+{
+    return w->writes;
+}
+
+const struct lab_world_ops lab_sim_world = {.name = "sim",
+                                            .open = open_world,
+                                            .close = close_world,
+                                            .act = act,
+                                            .see = lab_sim_see,
+                                            .fork = fork_world,
+                                            .forks_cheaply = true,
+                                            .key_lives = lab_sim_key_lives,
+                                            .writes = writes};
