@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/lab/replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT_MAX 100000u
+
+/* Decimal, from 1, followed by `end`; *at is moved behind it. */
+static bool take_number(const char **at, char end, unsigned long *ret)
+{
+    size_t digits = strspn(*at, "0123456789");
+    if (!digits || digits > 9 || (*at)[digits] != end)
+        return false;
+    *ret = strtoul(*at, NULL, 10);
+    *at += digits + (end != 0);
+    return true;
+}
+
+static bool parse_random(struct lab_cuts *ret, const char *at)
+{
+    unsigned long seed = 0;
+    unsigned long count = 0;
+    if (!take_number(&at, ':', &seed) || !take_number(&at, 0, &count) || !count ||
+        count > COUNT_MAX)
+        return false;
+    *ret = (struct lab_cuts){.kind = LAB_CUTS_RANDOM, .seed = seed, .count = count};
+    return true;
+}
+
+static bool parse_at(struct lab_cuts *ret, const char *at)
+{
+    struct lab_cuts cuts = {.kind = LAB_CUTS_AT};
+    unsigned long step = 0;
+    if (!take_number(&at, ':', &step) || !step)
+        return false;
+    cuts.step = step;
+    if (strcmp(at, "before") == 0)
+        cuts.where = LAB_AT_BEFORE;
+    else if (strcmp(at, "after") == 0)
+        cuts.where = LAB_AT_AFTER;
+    else if (take_number(&at, ':', &cuts.first)) {
+        if (!take_number(&at, 0, &cuts.second) || !cuts.first || !cuts.second)
+            return false;
+    } else if (!take_number(&at, 0, &cuts.first) || !cuts.first)
+        return false;
+    *ret = cuts;
+    return true;
+}
+
+bool lab_cuts_parse(struct lab_cuts *ret, const char *text)
+{
+    if (strncmp(text, "random:", 7) == 0)
+        return parse_random(ret, text + 7);
+    if (strncmp(text, "at:", 3) == 0)
+        return parse_at(ret, text + 3);
+    if (strcmp(text, "every") == 0)
+        *ret = (struct lab_cuts){.kind = LAB_CUTS_EVERY};
+    else if (strcmp(text, "pairs") == 0)
+        *ret = (struct lab_cuts){.kind = LAB_CUTS_PAIRS};
+    else
+        return false;
+    return true;
+}

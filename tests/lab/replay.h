@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* replay.h - a scenario happens in a world: as it is written, and with the power failing in it.
+ *
+ *     uncut      step 1 ──► step 2 ──► step 3 ──► …
+ *                             │ fork
+ *     cut at 2:n              └─► step 2, power fails after its n-th durable step ──► boot ──► step 3 …
+ *     at 2:before                 (power fails)                                   ──► boot ──► step 3 …
+ *     at 2:after                  step 2 (power fails)                            ──► boot ──► step 3 …
+ *
+ * After every step the oracle judges, whatever the scenario expects. A `cut` that the scenario itself
+ * has is judged by all that it expects. A cut that only the command line asks for is judged by those
+ * expectations, step by step, that also hold when the power fails right before and right after the
+ * step: others tell of a life that this cut legitimately changes (an image that was not written, a
+ * TPM reset more).
+ */
+#ifndef IDM_TESTS_LAB_REPLAY_H
+#define IDM_TESTS_LAB_REPLAY_H
+
+#include "tests/lab/report.h"
+
+/* What --cut says. */
+struct lab_cuts {
+    enum {
+        LAB_CUTS_AS_WRITTEN,
+        LAB_CUTS_EVERY,  /* every step that runs idmode is cut at each of its durable steps */
+        LAB_CUTS_PAIRS,  /* and the boot after it likewise */
+        LAB_CUTS_RANDOM, /* `count` of them, drawn from `seed` */
+        LAB_CUTS_AT,     /* one: what a failure prints */
+    } kind;
+    uint64_t seed;
+    unsigned long count;
+    size_t step; /* AT: from 1 */
+    enum { LAB_AT_DURABLE, LAB_AT_BEFORE, LAB_AT_AFTER } where;
+    unsigned long first, second; /* AT: durable steps, from 1; second 0: one cut */
+};
+
+#define LAB_CUTS_WORDS "every, pairs, random:SEED:N or at:STEP:(N[:N]|before|after)"
+
+/* false, *ret untouched: not one of LAB_CUTS_WORDS. */
+bool lab_cuts_parse(struct lab_cuts *ret, const char *text) __attribute__((warn_unused_result));
+
+/* Runs the scenario; the scenario must outlive *ret. Whatever goes wrong is the run's verdict. */
+void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
+                const struct lab_scenario *scenario, const struct lab_cuts *cuts);
+
+#endif
