@@ -37,6 +37,9 @@ int lab_print_mermaid(FILE *out, const struct lab_current *current);
 int lab_print_markdown(FILE *out);
 int lab_print_csv(FILE *out);
 
+/* `idmode-lab diagram …`: argv[0] is "diagram". An exit code: 0 done, 2 usage, 5 no output. */
+int lab_diagram(int argc, char **argv);
+
 /* ---- what the table says, asked the other way round (walk.c) ---- */
 
 /* One bit per state. */

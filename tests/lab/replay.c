@@ -461,7 +461,7 @@ static double now_seconds(void)
 }
 
 void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
-                const struct lab_scenario *scenario, const struct lab_cuts *cuts)
+                const struct lab_scenario *scenario, const struct lab_cuts *cuts, bool with_moments)
 {
     struct replay r = {.ops = ops, .scenario = scenario, .cuts = cuts, .run = ret};
     double start = now_seconds();
@@ -470,7 +470,8 @@ void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
         return;
     if (replay_all(&r) < 0)
         ret->verdict = LAB_FAIL;
-    ret->moments = lab_seen_moments(r.shown, &ret->moments_count);
+    if (with_moments || ret->verdict == LAB_FAIL)
+        ret->moments = lab_seen_moments(r.shown, &ret->moments_count);
     lab_seen_release(r.shown);
     free(r.taken_back);
     free(r.draws);

@@ -39,8 +39,10 @@ struct lab_cuts {
 /* false, *ret untouched: not one of LAB_CUTS_WORDS. */
 bool lab_cuts_parse(struct lab_cuts *ret, const char *text) __attribute__((warn_unused_result));
 
-/* Runs the scenario; the scenario must outlive *ret. Whatever goes wrong is the run's verdict. */
+/* Runs the scenario, which must outlive *ret. Whatever goes wrong is the run's verdict. Moments are
+ * kept of a run that failed, and with_moments of every one. */
 void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
-                const struct lab_scenario *scenario, const struct lab_cuts *cuts);
+                const struct lab_scenario *scenario, const struct lab_cuts *cuts,
+                bool with_moments);
 
 #endif

@@ -38,18 +38,29 @@ struct lab_run {
     enum lab_verdict verdict;
     char skipped[LAB_SENTENCE_SIZE]; /* why, when skipped */
     struct lab_failure failure;      /* of the first failing replay */
-    struct lab_moment *moments;      /* owned: of the failing replay, else of the uncut one */
+    struct lab_moment *moments;      /* owned: of the failing replay, else of the uncut one (of one
+                                        that is cut, where the scenario asks for no other), if wanted */
     size_t moments_count;
-    unsigned long replays; /* with cuts: how many */
-    unsigned long cuts;    /* how many of them were cut */
+    unsigned long replays; /* that ran to their end */
+    unsigned long cuts;    /* how often the power failed within a step */
     double seconds;        /* wall clock */
 };
 
 void lab_run_free(struct lab_run *run);
 
-/* One self-contained HTML page (no network, no file beside it) with a timeline per run. 0, or -1 with
- * errno. */
-int lab_report_html(FILE *out, const struct lab_run *runs, size_t count);
+/* What a person at a terminal wants to know of one run, as soon as it ended: nothing when it passed,
+ * why when it failed or was skipped. */
+void lab_report_text(FILE *out, const struct lab_run *run);
+/* "N passed, N failed[, N skipped]", without a newline. */
+void lab_report_counts(FILE *out, const struct lab_run *runs, size_t count);
+/* The file's name without directory and ".yaml": what a test case is called. */
+void lab_report_name(const struct lab_run *run, char *ret, size_t size);
+
+/* Test Anything Protocol, version 13. 0, or -1 with errno; so do the others. */
+int lab_report_tap(FILE *out, const struct lab_run *runs, size_t count);
+/* JUnit's XML, one element a line. */
 int lab_report_junit(FILE *out, const struct lab_run *runs, size_t count);
+/* One self-contained HTML page (no network, no file beside it) with a timeline per run. */
+int lab_report_html(FILE *out, const struct lab_run *runs, size_t count);
 
 #endif

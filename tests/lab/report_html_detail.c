@@ -129,7 +129,7 @@ static void print_sight(FILE *out, const struct lab_moment *m, const struct lab_
     (void)snprintf(epoch, sizeof epoch, "%" PRId64, s->recorded_epoch);
     print_fact(out, "recorded state", s->recorded ? idm_state_name(s->recorded_state) : "nothing");
     print_fact(out, "epoch", s->recorded ? epoch : "");
-    print_fact(out, "last event", lab_idmode_ran(m) ? s->last_event : "");
+    print_fact(out, "last event", lab_moment_is_ours(m) ? s->last_event : "");
     print_identity(out, "TLS uses", cast, &s->active);
     print_identity(out, "config directory", cast, &s->legacy);
     print_fact(out, "legacy view", s->legacy_view);
@@ -153,7 +153,7 @@ void lab_print_detail(FILE *out, const struct lab_run *run, const struct lab_cas
     print_expect(out, m->step);
     print_sight(out, m, cast);
     (void)fputs("</dl>", out);
-    if (lab_idmode_ran(m) && m->sight.trace[0]) {
+    if (lab_moment_is_ours(m) && m->sight.trace[0]) {
         (void)fputs("<pre>", out);
         lab_print_text(out, m->sight.trace);
         (void)fputs("</pre>", out);

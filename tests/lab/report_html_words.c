@@ -326,7 +326,7 @@ enum idm_state lab_state_at(const struct lab_run *run, size_t moment)
     return sight->recorded ? sight->recorded_state : IDM_S_none;
 }
 
-bool lab_idmode_ran(const struct lab_moment *moment)
+bool lab_moment_is_ours(const struct lab_moment *moment)
 {
     return moment->result.judged_exit || moment->result.was_cut || moment->result.durable > 0;
 }

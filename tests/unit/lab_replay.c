@@ -253,7 +253,7 @@ static void run(struct lab_run *ret, const char *steps, const char *cuts)
     if (cuts)
         cr_assert(lab_cuts_parse(&parsed, cuts), "%s", cuts);
     fake.opened = fake.closed = fake.judged = fake.recoveries = 0;
-    lab_replay(ret, &fake_world, &scenario, &parsed);
+    lab_replay(ret, &fake_world, &scenario, &parsed, true);
     cr_assert_eq(fake.opened, fake.closed, "%u worlds were opened, %u closed", fake.opened,
                  fake.closed);
     lab_scenario_free(&scenario);

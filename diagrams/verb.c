@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lab.c - idmode-lab: for developers; it does not ship on devices. */
+/* verb.c - idmode-lab diagram */
 #include "diagrams/lab.h"
 
 #include <getopt.h>
@@ -23,7 +23,7 @@ static const struct {
 
 static void print_help(FILE *out)
 {
-    (void)fputs("idmode-lab - the state machine of idmode, printed from its own table\n\n"
+    (void)fputs("idmode-lab diagram - the state machine of idmode, printed from its own table\n\n"
                 "usage: idmode-lab diagram [--format FORMAT] [--current STATUS.json]\n\n",
                 out);
     for (size_t i = 0; i < FORMATS; i++)
@@ -36,7 +36,7 @@ static void print_help(FILE *out)
 
 static int misuse(const char *what, const char *why)
 {
-    (void)fprintf(stderr, "idmode-lab: %s: %s (see idmode-lab --help)\n", what, why);
+    (void)fprintf(stderr, "idmode-lab: %s: %s (see idmode-lab diagram --help)\n", what, why);
     return USAGE;
 }
 
@@ -61,7 +61,7 @@ static int draw(const char *format, const char *status)
     return misuse(format, "the format is dot, svg, mermaid, markdown or csv");
 }
 
-int main(int argc, char **argv)
+int lab_diagram(int argc, char **argv)
 {
     static const struct option longs[] = {{"format", required_argument, NULL, 'f'},
                                           {"current", required_argument, NULL, 'c'},
@@ -80,13 +80,9 @@ int main(int argc, char **argv)
         else if (option == 'c')
             status = optarg;
         else
-            return USAGE;
+            return misuse("diagram", "not understood");
     }
-    if (optind == argc)
-        return misuse("usage", "no command");
-    if (strcmp(argv[optind], "diagram") != 0)
-        return misuse(argv[optind], "no such command");
-    if (optind + 1 != argc)
-        return misuse(argv[optind + 1], "diagram takes no more words");
+    if (optind != argc)
+        return misuse(argv[optind], "diagram takes no more words");
     return draw(format, status);
 }
