@@ -174,13 +174,18 @@ int idm_write_record(struct idm_engine *e, struct idm_error *err)
     rc = idm_record_encode(&next, bytes);
     if (rc)
         return idm_fail(err, rc, "encode the record", "%s", idm_error_sentence(rc));
-    rc = e->be->file_write(e->be->self, IDM_F_PERSIST_RECORD, bytes, size, err);
+    /* The first record brings our folder in the config directory with it: a record without that folder
+     * means that the directory was wiped. */
+    bool new = !e->recorded;
+    rc = e->be->file_write(e->be->self, new ? IDM_F_CONFIG_RECORD : IDM_F_PERSIST_RECORD, bytes,
+                           size, err);
     if (rc)
         return rc;
     /* From here on the new record counts, also if the second copy fails: it is rewritten later. */
     e->record = next;
     e->recorded = true;
-    return e->be->file_write(e->be->self, IDM_F_CONFIG_RECORD, bytes, size, err);
+    return e->be->file_write(e->be->self, new ? IDM_F_PERSIST_RECORD : IDM_F_CONFIG_RECORD, bytes,
+                             size, err);
 }
 
 /* ---- files ---- */

@@ -473,3 +473,25 @@ Test(engine_loop, every_fault_of_every_run_heals)
     cr_assert_eq(violations, 0, "%lu violations in %lu interrupted runs", violations, runs);
     cr_assert_gt(runs, only ? 0 : 1000);
 }
+
+/* The first record is also the first file in our folder: a cut in its middle must not look like a config
+ * directory that lost everything. */
+Test(engine_loop, no_cut_at_first_use_looks_like_a_wiped_config_directory)
+{
+    void (*const first[])(struct idm_sim *) = {new_device, new_without_chip, upgraded};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        bool hit = true;
+        for (unsigned long at = 1; hit; at++) {
+            struct idm_sim sim;
+            struct idm_outcome outcome;
+            first[i](&sim);
+            idm_sim_arm(&sim, IDM_SIM_CUT_EFFECT, at);
+            (void)idm_sim_boot(&sim, &outcome);
+            hit = sim.fault_hit;
+            (void)idm_sim_boot(&sim, &outcome);
+            cr_assert_eq(outcome.reasons, 0, "beginning %zu, cut after effect %lu: %" PRIx64, i, at,
+                         outcome.reasons);
+            idm_sim_free(&sim);
+        }
+    }
+}
