@@ -75,12 +75,12 @@ bool lab_chip_serves(const struct lab_sight *sight)
 {
     switch (sight->chip) {
     case LAB_TPM_USABLE:
-    case LAB_TPM_LOCKED: /* what was made without dictionary-attack protection still signs */
     case LAB_TPM_OWNED:
         return sight->own_chip;
     case LAB_TPM_ABSENT:
     case LAB_TPM_LATE:
     case LAB_TPM_FAILED:
+    case LAB_TPM_LOCKED: /* in the worst way: it refuses every command */
     case LAB_TPM_CLEARED:
     case LAB_TPM_REPLACED:
     case LAB_TPM_VOLATILE:
@@ -282,7 +282,10 @@ static void note_reset(struct lab_oracle *o, const struct lab_sight *before,
         return;
     o->reset_open = true;
     remember_dead(o, o->last.spki, strcmp(o->last_mode, "tpm") == 0);
-    if (strcmp(before->legacy_view, "works") == 0)
+    /* A cut may have hidden all of it: then the config directory holds the new pair already. */
+    if (o->was_cut)
+        remember_dead(o, o->last_pair, false);
+    else if (strcmp(before->legacy_view, "works") == 0)
         remember_dead(o, before->legacy.spki, false);
 }
 
@@ -294,6 +297,7 @@ static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
     if (!lab_in_use(after))
         return;
     o->provisioned = true;
+    memcpy(o->last_pair, after->legacy.spki, sizeof o->last_pair);
     if (step->action == LAB_DO_boot) {
         o->legacy_unannounced = false;
         if (after->disk == LAB_DISK_OK)

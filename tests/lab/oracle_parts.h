@@ -61,6 +61,7 @@ struct lab_oracle {
     size_t announced_count;
     struct lab_identity last; /* announced last, by an aware image */
     char last_mode[LAB_WORD_SIZE];
+    char last_pair[LAB_HEX_SIZE]; /* SPKI of the legacy pair beside it; empty: there was none */
     int64_t last_epoch;
     unsigned int causes; /* of enum lab_cause */
     unsigned int damage; /* of enum lab_damage */
