@@ -146,9 +146,11 @@ static void print_legend_states(FILE *out)
     for (enum idm_state s = 0; s < IDM_STATE_COUNT; s++)
         (void)fprintf(out, "<span class=\"chip-state s-%s\" title=\"%s\">%s</span> ",
                       lab_look_of(s)->id, lab_look_of(s)->sentence, idm_state_name(s));
-    (void)fputs("blue: TLS uses a software key; green: the TPM's; striped: <em>held</em>, the "
-                "identity cannot be proven now and nothing is changed</li>\n",
-                out);
+    (void)fputs(
+        "blue: TLS uses a software key; green: the TPM's; striped: <em>held</em>, the "
+        "identity cannot be proven now and nothing is changed; pale: an old image runs, and "
+        "idmode does not</li>\n",
+        out);
 }
 
 static void print_legend(FILE *out)

@@ -59,8 +59,8 @@ const char *lab_verdict_word(enum lab_verdict verdict);
 
 /* The recorded state; none where there is no record. */
 enum idm_state lab_state_at(const struct lab_run *run, size_t moment);
-/* Did idmode itself run in this moment? Otherwise the trace is an older one's. */
-bool lab_moment_is_ours(const struct lab_moment *moment);
+/* Did idmode run in this moment? Otherwise the trace is an older one. */
+bool lab_has_trace(const struct lab_moment *moment);
 /* Is this where the run failed? */
 bool lab_fails_at(const struct lab_run *run, size_t moment);
 

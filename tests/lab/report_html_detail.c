@@ -120,6 +120,35 @@ static void print_expect(FILE *out, const struct lab_step *step)
     (void)fputs("</dd>\n", out);
 }
 
+/* ---- the trace ---- */
+
+/* What was decided stands out; the steps that carried it out stand back. */
+static const char *look_of_line(const char *line, size_t size)
+{
+    const char *comma = memchr(line, ',', size); /* the sentence behind it may say anything */
+    size_t head = comma ? (size_t)(comma - line) : 0;
+    if (memmem(line, head, " go ", 4))
+        return "go";
+    if (memmem(line, head, " hold ", 6))
+        return "held";
+    return size > 5 && memcmp(line + size - 5, " done", 5) == 0 ? "done" : "plain";
+}
+
+static void print_trace(FILE *out, const char *trace)
+{
+    char line[1024];
+    (void)fputs("<pre class=\"trace\">", out);
+    while (*trace) {
+        size_t size = strcspn(trace, "\n");
+        (void)snprintf(line, sizeof line, "%.*s", (int)size, trace);
+        (void)fprintf(out, "<span class=\"%s\">", look_of_line(trace, size));
+        lab_print_text(out, line);
+        (void)fputs("</span>\n", out);
+        trace += size + (trace[size] != 0);
+    }
+    (void)fputs("</pre>", out);
+}
+
 /* ---- all of it ---- */
 
 static void print_sight(FILE *out, const struct lab_moment *m, const struct lab_cast *cast)
@@ -129,7 +158,7 @@ static void print_sight(FILE *out, const struct lab_moment *m, const struct lab_
     (void)snprintf(epoch, sizeof epoch, "%" PRId64, s->recorded_epoch);
     print_fact(out, "recorded state", s->recorded ? idm_state_name(s->recorded_state) : "nothing");
     print_fact(out, "epoch", s->recorded ? epoch : "");
-    print_fact(out, "last event", lab_moment_is_ours(m) ? s->last_event : "");
+    print_fact(out, "last event", lab_has_trace(m) ? s->last_event : "");
     print_identity(out, "TLS uses", cast, &s->active);
     print_identity(out, "config directory", cast, &s->legacy);
     print_fact(out, "legacy view", s->legacy_view);
@@ -153,11 +182,8 @@ void lab_print_detail(FILE *out, const struct lab_run *run, const struct lab_cas
     print_expect(out, m->step);
     print_sight(out, m, cast);
     (void)fputs("</dl>", out);
-    if (lab_moment_is_ours(m) && m->sight.trace[0]) {
-        (void)fputs("<pre>", out);
-        lab_print_text(out, m->sight.trace);
-        (void)fputs("</pre>", out);
-    }
+    if (lab_has_trace(m) && m->sight.trace[0])
+        print_trace(out, m->sight.trace);
     (void)fputs("</div>", out);
 }
 

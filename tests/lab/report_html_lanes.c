@@ -117,7 +117,7 @@ static void print_slot(const struct row *row, int slot)
     if (s->trial == IDM_YES && (s->powered ? runs : next))
         print_tag(row->out, "trial", "on trial");
     if (next && !runs)
-        print_tag(row->out, "next", "▸ boots next");
+        print_tag(row->out, "next", "▸ next");
     close_cell(row->out);
 }
 
@@ -168,12 +168,13 @@ static void print_identity(const struct row *row)
     open_cell(row->out, "identity", look, same);
     lab_print_disc(row->out, row->cast, identity);
     if (!number)
-        (void)fputs("none", row->out);
+        (void)fputs("none in use", row->out);
     else if (!identity->works)
         (void)fputs(" does not sign", row->out);
     else if (row->cast->faces[number - 1].label) {
-        (void)fputs(" ", row->out);
+        (void)fputs("<small>", row->out);
         lab_print_text(row->out, row->cast->faces[number - 1].label);
+        (void)fputs("</small>", row->out);
     }
     close_cell(row->out);
 }
@@ -242,8 +243,9 @@ static void print_row(FILE *out, const struct lab_run *run, const struct lab_cas
     const struct lab_moment *m = &run->moments[moment];
     struct row row = {out, run, cast, m, &m->sight, moment ? &m[-1].sight : NULL};
     bool fails = lab_fails_at(run, moment);
-    (void)fprintf(out, "<details class=\"row%s%s\" data-state=\"%s\"><summary>\n",
+    (void)fprintf(out, "<details class=\"row%s%s%s\" data-state=\"%s\"><summary>\n",
                   fails ? " fails" : "", m->sight.powered ? "" : " dark",
+                  m->recovery || m->step->action == LAB_DO_boot ? " boots" : "",
                   lab_look_of(lab_state_at(run, moment))->id);
     print_what(&row, moment);
     print_slot(&row, 0);

@@ -99,7 +99,7 @@ static void walk_run(struct walk *ret, const struct lab_run *run)
         run->moments_count && run->scenario->device.provisioned ? lab_state_at(run, 0) : IDM_S_none;
     ret->visited[ret->end] = true;
     for (size_t i = 0; i < run->moments_count; i++) {
-        if (lab_moment_is_ours(&run->moments[i]))
+        if (lab_has_trace(&run->moments[i]))
             walk_trace(ret, run->moments[i].sight.trace, i);
         /* What the trace does not show (several runs in one step, another disk) still happened. */
         go(ret, lab_state_at(run, i), i);

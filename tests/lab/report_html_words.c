@@ -81,7 +81,7 @@ static void print_boot(FILE *out, const struct lab_sight *sight)
         (void)fputs("Power on", out);
         return;
     }
-    (void)fprintf(out, "Boots slot %c: %s image ", 'A' + (sight->slot & 1), kind(sight->aware));
+    (void)fprintf(out, "Boots slot %c: %s ", 'A' + (sight->slot & 1), kind(sight->aware));
     lab_print_text(out, slot->version);
 }
 
@@ -326,7 +326,7 @@ enum idm_state lab_state_at(const struct lab_run *run, size_t moment)
     return sight->recorded ? sight->recorded_state : IDM_S_none;
 }
 
-bool lab_moment_is_ours(const struct lab_moment *moment)
+bool lab_has_trace(const struct lab_moment *moment)
 {
     return moment->result.judged_exit || moment->result.was_cut || moment->result.durable > 0;
 }
