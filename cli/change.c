@@ -115,6 +115,7 @@ static int show_hold(const struct idm_options *options)
     if (rc)
         return rc;
     (void)idm_engine_boot(s.engine, &o);
+    idm_tell_reach(&s, &o);
     const char *ways = o.held ? way_out(o.held_for, o.state) : "";
     if (options->json)
         idm_say_json(json_pack("{s:b, s:s, s:s, s:s, s:s}", "held", (int)o.held, "reason",

@@ -23,6 +23,8 @@ struct idm_reach {
                          const struct idm_settings *settings, struct idm_backends *ret,
                          struct idm_error *err);
     void (*close_backends)(void *self, struct idm_backends *backends);
+    /* Told what came of each boot loop or request; NULL: nobody wants to know. */
+    void (*concluded)(void *self, const struct idm_outcome *outcome);
     int input; /* descriptor that `sign` reads where no file is named */
 };
 
@@ -61,7 +63,9 @@ void idm_warn(const struct idm_options *options, const char *format, ...) IDM_PR
 void idm_say_outcome(const struct idm_options *options, const char *command,
                      const struct idm_outcome *outcome);
 
-/* The result of a boot loop or a request: the status document, or one line. */
+/* Tells who reaches the device so what came out. */
+void idm_tell_reach(const struct idm_session *session, const struct idm_outcome *outcome);
+/* The result of a boot loop or a request, concluded: the status document, or one line. */
 void idm_say_result(struct idm_session *session, const struct idm_outcome *outcome);
 /* Opens a session, makes the request, says the result: the exit code. */
 int idm_run_request(const struct idm_options *options, const struct idm_ask *ask, bool goes_on);

@@ -17,6 +17,7 @@ static json_t *published(struct idm_session *s)
 void idm_say_result(struct idm_session *s, const struct idm_outcome *o)
 {
     const struct idm_options *options = s->options;
+    idm_tell_reach(s, o);
     if (options->json) {
         json_t *doc = published(s);
         if (!doc)

@@ -138,3 +138,10 @@ void idm_session_close(struct idm_session *session)
     idm_lock_release(&session->lock);
     *session = (struct idm_session){0};
 }
+
+void idm_tell_reach(const struct idm_session *session, const struct idm_outcome *outcome)
+{
+    const struct idm_reach *reach = session->options->reach;
+    if (reach->concluded)
+        reach->concluded(reach->self, outcome);
+}

@@ -46,6 +46,8 @@ struct idm_outcome {
     enum idm_mode mode;
     enum idm_mode identity_mode; /* last proven; valid while held */
     enum idm_state state;        /* as recorded, also while held */
+    uint32_t epoch;              /* likewise; 0 without a record */
+    enum idm_chip chip;          /* for people: tpm.status */
     enum idm_event last_event;
     bool held;
     enum idm_reason held_for;     /* IDM_R_none: not held */

@@ -98,6 +98,8 @@ void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct i
     *ret = (struct idm_outcome){.mode = mode_now(e, end),
                                 .identity_mode = idm_identity_mode(e),
                                 .state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none,
+                                .epoch = e->record.epoch,
+                                .chip = e->chip.verdict ? e->chip.verdict : e->facts.chip,
                                 .last_event = e->last_event,
                                 .held = end->held,
                                 .held_for = end->reason,

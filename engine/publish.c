@@ -93,12 +93,11 @@ static json_t *legacy_json(const struct idm_engine *e)
                      hex_or_null(r->software_spki, IDM_SHA256_SIZE));
 }
 
-static json_t *tpm_json(const struct idm_engine *e)
+static json_t *tpm_json(const struct idm_engine *e, const struct idm_outcome *o)
 {
     const struct idm_record *r = &e->record;
     bool asked = e->facts.chip != IDM_CHIP_UNASKED;
-    return json_pack("{s:s, s:o, s:o, s:o}", "status",
-                     idm_chip_name(e->chip.verdict ? e->chip.verdict : e->facts.chip), "checked_at",
+    return json_pack("{s:s, s:o, s:o, s:o}", "status", idm_chip_name(o->chip), "checked_at",
                      asked ? time_or_null(e->platform.now) : json_null(), "manufacturer",
                      text_or_null(r->manufacturer), "firmware", text_or_null(r->firmware));
 }
@@ -157,14 +156,14 @@ static json_t *document(struct idm_engine *e, const struct idm_outcome *o)
         "{s:i, s:s, s:s, s:s, s:b, s:b, s:o, s:i, s:s, s:o, s:s, s:o}", "schema", 1, "mode",
         idm_mode_name(o->mode), "identity_mode", idm_mode_name(o->identity_mode), "state",
         idm_state_name(o->state), "held", (int)o->held, "healthy", (int)(!o->held && !o->reasons),
-        "reasons", reasons_json(o->reasons), "epoch", (int)e->record.epoch, "boot_id",
-        e->platform.boot_id, "updated_at", time_or_null(e->platform.now), "last_event",
-        idm_event_name(o->last_event), "last_change", change_json(&e->record));
+        "reasons", reasons_json(o->reasons), "epoch", (int)o->epoch, "boot_id", e->platform.boot_id,
+        "updated_at", time_or_null(e->platform.now), "last_event", idm_event_name(o->last_event),
+        "last_change", change_json(&e->record));
     if (!doc)
         return NULL;
     (void)json_object_set_new(doc, "identity", identity_json(e));
     (void)json_object_set_new(doc, "legacy", legacy_json(e));
-    (void)json_object_set_new(doc, "tpm", tpm_json(e));
+    (void)json_object_set_new(doc, "tpm", tpm_json(e, o));
     add_heading(doc, e, o);
     (void)json_object_set_new(doc, "image", image_json(e));
     (void)json_object_set_new(doc, "error", error_json(e, &o->error));

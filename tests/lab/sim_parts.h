@@ -64,6 +64,7 @@ struct lab_world {
 
     struct lab_sim_snapshot *snapshots[LAB_SIM_SNAPSHOTS];
 
+    struct idm_outcome concluded; /* of the last engine run in this boot */
     int exit_code;
     unsigned long writes;
     size_t trace_size;

@@ -63,6 +63,12 @@ static void close_backends(void *self, struct idm_backends *backends)
     (void)backends;
 }
 
+static void concluded(void *self, const struct idm_outcome *outcome)
+{
+    struct lab_world *w = self;
+    w->concluded = *outcome;
+}
+
 static void traced(void *self, const char *line)
 {
     struct lab_world *w = self;
@@ -101,6 +107,7 @@ static int run(struct lab_world *w, int argc, char **argv, char error[LAB_SENTEN
                               .take_lock = take_lock,
                               .open_backends = open_backends,
                               .close_backends = close_backends,
+                              .concluded = concluded,
                               .input = fileno(nowhere())};
     stdout = nowhere(); /* variables in glibc: every print of the commands goes there */
     stderr = nowhere();

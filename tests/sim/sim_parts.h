@@ -38,6 +38,9 @@ bool idm_sim_parse_cert(const struct idm_bytes *bytes, uint32_t *ret_cert, uint3
                         int64_t *ret_from, int64_t *ret_to);
 /* TSS2 file: its key and the parent object that it needs. */
 bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32_t *ret_under);
+/* An envelope: the parent object that it needs, and what is in it, in the clear, to the end. */
+bool idm_sim_parse_envelope(const struct idm_bytes *bytes, uint32_t *ret_under,
+                            const char **ret_plain);
 /* Is there an object under which a key or an envelope with that parent loads? */
 bool idm_sim_parent_lives(const struct idm_sim *sim, uint32_t under);
 /* The key that signs, or the code that the TPM gives. */

@@ -404,19 +404,17 @@ static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes
                       struct idm_bytes *ret_plain, struct idm_error *err)
 {
     struct idm_sim *sim = self;
-    unsigned int id = 0;
-    unsigned int under = 0;
+    const char *plain = NULL;
+    uint32_t under = 0;
     int rc = command(sim);
-    const char *end = envelope->data ? memchr(envelope->data, '\n', envelope->size) : NULL;
-    if (rc == 0 &&
-        (!end || sscanf((const char *)envelope->data, "SEALED %u UNDER %u", &id, &under) != 2))
+    if (rc == 0 && !idm_sim_parse_envelope(envelope, &under, &plain))
         rc = IDM_E_CORRUPT;
     if (rc == 0 && !loads_under(sim, parent_handle, under))
         rc = IDM_E_TPM_UNFIT;
     if (rc)
         return said(rc, "unseal", err);
-    size_t head = (size_t)(end + 1 - (const char *)envelope->data);
-    return said(idm_bytes_set(ret_plain, end + 1, envelope->size - head), "unseal", err);
+    size_t head = (size_t)(plain - (const char *)envelope->data);
+    return said(idm_bytes_set(ret_plain, plain, envelope->size - head), "unseal", err);
 }
 
 void idm_sim_chip_clear(struct idm_sim *sim)
