@@ -45,7 +45,7 @@ struct lab_world {
     unsigned int boots;
     bool powered;
     int slot;            /* that runs */
-    struct lab_slot ran; /* the image in it when it booted */
+    struct lab_slot ran; /* the image in it when it booted; none before the first boot */
 
     struct lab_sim_target target;
     struct lab_sim_target late; /* of the hook that comes after the next boot */
@@ -64,7 +64,13 @@ struct lab_world {
 
     struct lab_sim_snapshot *snapshots[LAB_SIM_SNAPSHOTS];
 
+    /* The record as last decoded, and the files that it was decoded from (held). */
+    struct idm_sim_blob *record_from[2];
+    struct idm_record record;
+    bool recorded;
+
     struct idm_outcome concluded; /* of the last engine run in this boot */
+    bool ran_idmode;              /* in this step */
     int exit_code;
     unsigned long writes;
     size_t trace_size;
@@ -81,6 +87,9 @@ void lab_sim_set_chip(struct lab_world *w, enum lab_tpm chip, unsigned int busy_
 void lab_sim_drop_snapshots(struct lab_world *w);
 
 /* sim_see.c */
+/* The record on the disk; NULL: none that is good. */
+const struct idm_record *lab_sim_record(struct lab_world *w);
+void lab_sim_forget_record(struct lab_world *w);
 enum lab_sim_view { LAB_SIM_ABSENT, LAB_SIM_BROKEN, LAB_SIM_WORKS };
 /* The pair that a legacy image finds. */
 enum lab_sim_view lab_sim_look(struct lab_world *w, struct lab_identity *ret);

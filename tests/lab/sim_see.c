@@ -105,6 +105,29 @@ static void see_published(const struct lab_world *w, struct lab_sight *ret)
     ret->reasons = o->reasons;
 }
 
+/* ---- the record: decoded once for the same files ---- */
+
+void lab_sim_forget_record(struct lab_world *w)
+{
+    for (size_t i = 0; i < 2; i++)
+        idm_sim_blob_drop(&w->record_from[i]);
+}
+
+const struct idm_record *lab_sim_record(struct lab_world *w)
+{
+    struct idm_sim_blob *const now[] = {w->sim.files[IDM_F_PERSIST_RECORD],
+                                        w->sim.files[IDM_F_CONFIG_RECORD]};
+    if (!now[0] && !now[1])
+        return NULL;
+    if (now[0] != w->record_from[0] || now[1] != w->record_from[1]) {
+        lab_sim_forget_record(w);
+        for (size_t i = 0; i < 2; i++)
+            w->record_from[i] = idm_sim_blob_hold(now[i]);
+        w->recorded = idm_sim_record(&w->sim, &w->record);
+    }
+    return w->recorded ? &w->record : NULL;
+}
+
 /* ---- the device ---- */
 
 static void see_images(const struct lab_world *w, struct lab_sight *ret)
@@ -120,25 +143,25 @@ static void see_images(const struct lab_world *w, struct lab_sight *ret)
     ret->trial = w->bootloader.trial && w->bootloader.slot == w->slot ? IDM_YES : IDM_NO;
 }
 
-static void see_files(const struct lab_world *w, struct lab_sight *ret)
+static void see_files(struct lab_world *w, struct lab_sight *ret)
 {
     const struct idm_sim *sim = &w->sim;
-    struct idm_record record;
-    bool plain = sim->files[IDM_F_CONFIG_KEY] || sim->files[IDM_F_PERSIST_KEY];
+    const struct idm_record *record = lab_sim_record(w);
+    bool plain = idm_sim_key_of(sim, IDM_F_CONFIG_KEY) || idm_sim_key_of(sim, IDM_F_PERSIST_KEY);
     bool sealed = sim->files[IDM_F_CONFIG_SEALED] || sim->files[IDM_F_PERSIST_SEALED];
     (void)strcpy(ret->legacy_key, plain ? "plain" : sealed ? "sealed" : "none");
-    ret->marker = sim->files[IDM_F_MARKER] != NULL;
-    ret->recorded = idm_sim_record(sim, &record);
-    if (!ret->recorded)
+    ret->marker = sim->files[IDM_F_MARKER] && sim->state[IDM_PERSIST] == IDM_PLACE_PROVEN;
+    ret->recorded = record != NULL;
+    if (!record)
         return;
-    ret->recorded_state = (enum idm_state)record.state;
-    ret->recorded_epoch = record.epoch;
+    ret->recorded_state = (enum idm_state)record->state;
+    ret->recorded_epoch = record->epoch;
 }
 
 static void see_surroundings(const struct lab_world *w, struct lab_sight *ret)
 {
     ret->chip = w->chip;
-    ret->own_chip = w->made_in == w->chips;
+    ret->own_chip = w->made_in == 0 || w->made_in == w->chips;
     ret->clock_good = w->clock_good;
     ret->disk = w->disk;
     ret->config_mounted = w->sim.state[IDM_CONFIG] == IDM_PLACE_PROVEN;
@@ -150,7 +173,7 @@ int lab_sim_see(struct lab_world *w, struct lab_sight *ret, char error[LAB_SENTE
     memset(ret, 0, offsetof(struct lab_sight, trace));
     (void)error;
     see_published(w, ret);
-    if (w->powered && !w->ran.aware)
+    if (!w->ran.aware)
         (void)strcpy(ret->mode, "software");
     see_images(w, ret);
     see_identities(w, ret);

@@ -3,6 +3,7 @@
 #include "tests/lab/sim_parts.h"
 
 #include "backends/platform/settings_value.h"
+#include "tests/sim/sim_parts.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -114,7 +115,8 @@ static int run(struct lab_world *w, int argc, char **argv, char error[LAB_SENTEN
     w->exit_code = idm_cli_run(argc, argv, &reach);
     stdout = out;
     stderr = err;
-    w->powered = !w->sim.dead;
+    w->ran_idmode = true;
+    w->powered = w->powered && !w->sim.dead;
     return 0;
 }
 
@@ -138,6 +140,7 @@ static int run_command(struct lab_world *w, const struct lab_step *step,
         words[i] = step->words[i];
     if (step->words_count == 1 && strcmp(step->words[0], "mode") == 0) {
         w->exit_code = IDM_EXIT_DONE; /* cli/idmode.c: it always is */
+        w->ran_idmode = true;
         return 0;
     }
     return run_words(w, words, step->words_count, error);
@@ -192,13 +195,17 @@ static int hook(struct lab_world *w, const struct lab_sim_target *target, enum l
     return run_words(w, words, n, error);
 }
 
+/* The boot is what the step is about: its exit code stays. */
 static int late_hook(struct lab_world *w, char error[LAB_SENTENCE_SIZE])
 {
     enum lab_phase phase = w->late_phase;
-    w->late_phase = LAB_PHASE_NONE;
+    int exit_code = w->exit_code;
     if (phase == LAB_PHASE_NONE || !w->ran.aware)
         return 0;
-    return hook(w, &w->late, phase, error);
+    w->late_phase = LAB_PHASE_NONE;
+    int rc = hook(w, &w->late, phase, error);
+    w->exit_code = exit_code;
+    return rc;
 }
 
 static void boot_legacy(struct lab_world *w, struct lab_result *ret)
@@ -260,19 +267,12 @@ static void put_image(struct lab_world *w, int slot, bool aware, const char *ver
     w->slots[slot] = half ? (struct lab_slot){0} : image;
 }
 
-/* A hook that the updater calls, unless it does not, or comes late, or nobody is there to hear it. */
-static int hook_if(struct lab_world *w, const struct lab_install *install, bool called,
-                   enum lab_phase phase, char error[LAB_SENTENCE_SIZE])
+/* A hook that the updater calls, unless it does not, or nobody is there to hear it. */
+static int hook_if(struct lab_world *w, bool called, enum lab_phase phase,
+                   char error[LAB_SENTENCE_SIZE])
 {
     w->exit_code = IDM_EXIT_DONE;
-    if (!called || !w->ran.aware)
-        return 0;
-    if (install && install->late == phase) {
-        w->late_phase = phase;
-        w->late = w->target;
-        return 0;
-    }
-    return hook(w, &w->target, phase, error);
+    return called && w->ran.aware ? hook(w, &w->target, phase, error) : 0;
 }
 
 static int env_failed(char error[LAB_SENTENCE_SIZE])
@@ -288,7 +288,8 @@ static int finish(struct lab_world *w, const struct lab_install *install,
     bool arm_first = w->bootloader.scheme == IDM_SIM_RAUC;
     if (arm && arm_first && idm_sim_boot_arm(&w->bootloader, w->target.slot))
         return env_failed(error);
-    if (hook_if(w, install, install->post_install, LAB_POST_INSTALL, error))
+    bool called = install->post_install && install->late != LAB_POST_INSTALL;
+    if (hook_if(w, called, LAB_POST_INSTALL, error))
         return -1;
     if (!arm || arm_first || !w->powered)
         return 0;
@@ -308,10 +309,12 @@ static void begin_install(struct lab_world *w, const struct lab_install *install
 static int install(struct lab_world *w, const struct lab_install *i, char error[LAB_SENTENCE_SIZE])
 {
     bool aware = i->image != LAB_SLOT_LEGACY;
-    if (w->boots == 0)
-        return lab_sim_broke(error, "no updater runs on a device that was never switched on");
     begin_install(w, i);
-    if (hook_if(w, i, i->pre_install, LAB_PRE_INSTALL, error))
+    if (i->late == LAB_PRE_INSTALL || i->late == LAB_POST_INSTALL) {
+        w->late_phase = i->late;
+        w->late = w->target;
+    }
+    if (hook_if(w, i->pre_install && i->late != LAB_PRE_INSTALL, LAB_PRE_INSTALL, error))
         return -1;
     if (!w->powered || i->killed == LAB_PRE_INSTALL || w->exit_code != IDM_EXIT_DONE)
         return 0;
@@ -319,7 +322,7 @@ static int install(struct lab_world *w, const struct lab_install *i, char error[
         return env_failed(error);
     put_image(w, w->target.slot, aware, i->version, i->write_fails);
     if (i->write_fails)
-        return hook_if(w, i, true, LAB_INSTALL_FAILED, error);
+        return hook_if(w, true, LAB_INSTALL_FAILED, error);
     return i->killed == LAB_WRITE ? 0 : finish(w, i, error);
 }
 
@@ -327,7 +330,7 @@ static int commit(struct lab_world *w, bool hooks, char error[LAB_SENTENCE_SIZE]
 {
     if (idm_sim_boot_commit(&w->bootloader, w->slot))
         return env_failed(error);
-    return hook_if(w, NULL, hooks, LAB_COMMIT, error);
+    return hook_if(w, hooks, LAB_COMMIT, error);
 }
 
 static int fall_back(struct lab_world *w, char error[LAB_SENTENCE_SIZE])
@@ -367,12 +370,13 @@ static int take(struct lab_world *w, const struct lab_step *step, struct lab_res
     case LAB_DO_fallback:
         return fall_back(w, ret->error);
     case LAB_DO_hook:
-        return hook_if(w, NULL, true, step->phase, ret->error);
+        return hook_if(w, phase_word(step->phase)[0] != 0, step->phase, ret->error);
     case LAB_DO_factory_reset:
     case LAB_DO_migrate:
     case LAB_DO_hold_clear:
     case LAB_DO_command:
-        return w->ran.aware ? request(w, step, ret->error) : 0;
+        /* also an installer's own idmode, on a disk that never booted */
+        return w->ran.aware || w->boots == 0 ? request(w, step, ret->error) : 0;
     case LAB_DO_label:
     case LAB_DO_nothing:
     case LAB_ACTION_COUNT:
@@ -382,18 +386,19 @@ static int take(struct lab_world *w, const struct lab_step *step, struct lab_res
     }
 }
 
-static bool runs_idmode(const struct lab_world *w, enum lab_action action)
+/* Without power there is no updater and no shell; a disk that never booted may be in an installer. */
+static bool needs_power(const struct lab_world *w, enum lab_action action)
 {
     switch ((int)action) {
-    case LAB_DO_boot:
     case LAB_DO_install:
     case LAB_DO_commit:
     case LAB_DO_hook:
+        return !w->powered;
     case LAB_DO_factory_reset:
     case LAB_DO_migrate:
     case LAB_DO_hold_clear:
     case LAB_DO_command:
-        return w->ran.aware;
+        return !w->powered && w->boots != 0;
     default:
         return false;
     }
@@ -414,30 +419,32 @@ static void arm(struct lab_world *w, const struct lab_cut *cut)
 /* In which chip was the identity made that is on record? */
 static void note_chip(struct lab_world *w)
 {
-    struct idm_record record;
-    if (!idm_sim_record(&w->sim, &record) || record.epoch == w->epoch_seen)
-        return;
-    w->epoch_seen = record.epoch;
-    w->made_in = w->chips;
+    const struct idm_record *record = lab_sim_record(w);
+    int64_t epoch = record ? record->epoch : 0;
+    if (epoch != 0 && (w->made_in == 0 || epoch > w->epoch_seen))
+        w->made_in = w->chips;
+    w->epoch_seen = epoch;
 }
 
 static int act(struct lab_world *w, const struct lab_step *step, const struct lab_cut *cut,
                struct lab_result *ret)
 {
     *ret = (struct lab_result){0};
-    if (!w->powered && step->action != LAB_DO_boot && runs_idmode(w, step->action))
-        return lab_sim_broke(ret->error, "the device has no power");
+    if (needs_power(w, step->action))
+        return lab_sim_broke(ret->error, "the device has no power: boot it first");
     w->trace_size = 0;
     w->exit_code = 0;
+    w->ran_idmode = false;
     arm(w, cut);
     int rc = take(w, step, ret);
     idm_sim_arm(&w->sim, IDM_SIM_HEALTHY, 0);
     ret->was_cut = w->sim.fault_hit;
     ret->durable = w->sim.changes;
-    ret->judged_exit = runs_idmode(w, step->action) && !ret->was_cut;
+    ret->judged_exit = w->ran_idmode && !ret->was_cut;
     ret->exit_code = w->exit_code;
     w->writes = w->sim.writes;
-    note_chip(w);
+    if (w->ran_idmode)
+        note_chip(w);
     return rc;
 }
 
@@ -500,7 +507,6 @@ static void make_device(struct lab_world *w, const struct lab_device *device)
         put_image(w, 1, device->other_slot == LAB_SLOT_AWARE, device->version, false);
     w->target = (struct lab_sim_target){.slot = 1, .aware = "yes"};
     w->chips = 1;
-    w->epoch_seen = -1;
     w->clock_good = true;
     w->now = IDM_SIM_NOW;
     lab_sim_set_chip(w, device->tpm, device->busy_commands);
@@ -513,6 +519,7 @@ static void close_world(struct lab_world *w)
         return;
     lab_sim_drop_snapshots(w);
     idm_sim_free(&w->sim);
+    lab_sim_forget_record(w);
     free(w);
 }
 
@@ -547,6 +554,8 @@ static int fork_world(struct lab_world **ret, struct lab_world *w, char error[LA
     copy->sim.dead = w->sim.dead;
     for (size_t i = 0; i < LAB_SIM_SNAPSHOTS && copy->snapshots[i]; i++)
         copy->snapshots[i]->refs++;
+    for (size_t i = 0; i < 2; i++)
+        (void)idm_sim_blob_hold(copy->record_from[i]);
     *ret = copy;
     return 0;
 }
