@@ -65,6 +65,7 @@ enum idm_place {
     X(IDM_F_RUN_STATUS, IDM_RUN, "status.json", 0644)                                              \
     X(IDM_F_RUN_CERT, IDM_RUN, "device.cert.pem", 0644)                                            \
     X(IDM_F_RUN_KEY, IDM_RUN, "device.key.pem", 0644)                                              \
+    X(IDM_F_RUN_SIGNER, IDM_RUN, "signer", 0600)                                                   \
     X(IDM_F_RUN_STATEMENT, IDM_RUN, "statement.json", 0644)                                        \
     X(IDM_F_RUN_TRACE, IDM_RUN, "trace", 0644)
 
@@ -114,6 +115,7 @@ struct idm_signer {
         *key;        /* SOFTWARE: PEM private key; FILE: TSS2 PRIVATE KEY; HANDLE: NULL */
     uint32_t handle; /* FILE: the parent's handle; HANDLE: the key's */
     enum idm_algorithm algorithm; /* of the key */
+    bool pss; /* a TPM's RSA key: PSS with a salt of the digest's length; else PKCS #1 v1.5 */
 };
 
 enum idm_digest { IDM_SHA256, IDM_SHA384, IDM_SHA512 };
@@ -302,6 +304,8 @@ struct idm_backends {
      * UNREADABLE when no path is known or it cannot be read. */
     int (*slot_fingerprint)(void *self, const char *slot, uint8_t ret_hash[IDM_SHA256_SIZE],
                             struct idm_error *err);
+    /* The mode page (active/page.h), by the value of enum idm_mode; written after all files of RUN. */
+    int (*page_publish)(void *self, unsigned int mode, uint32_t epoch, struct idm_error *err);
     /* One line of the trace, without its newline: to RUN_TRACE (bounded) and to the log. Never
      * fails. */
     void (*trace)(void *self, const char *line);

@@ -261,6 +261,11 @@ static int slot_fingerprint(void *self, const char *slot, uint8_t ret_hash[IDM_S
     return idm_slot_fingerprint(real->root, real->settings, slot, ret_hash, err);
 }
 
+static int page_publish(void *self, unsigned int mode, uint32_t epoch, struct idm_error *err)
+{
+    return idm_store_page(store_of(self), mode, epoch, err);
+}
+
 static void trace(void *self, const char *line)
 {
     const struct real *real = self;
@@ -304,6 +309,7 @@ static const struct idm_backends functions = {
     .platform = platform,
     .bootenv = bootenv,
     .slot_fingerprint = slot_fingerprint,
+    .page_publish = page_publish,
     .trace = trace,
 };
 

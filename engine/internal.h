@@ -5,7 +5,7 @@
  *   slots.c     images, installations, trials        copies.c record and files, read and written
  *   act_*.c     actions                              run.c    the loop, requests
  *   outcome.c   mode, reasons, exit code             use.c    signatures, certificates
- *   publish.c   /run                                 history.c
+ *   publish.c publish_key.c   /run                   history.c
  */
 #ifndef IDM_ENGINE_INTERNAL_H
 #define IDM_ENGINE_INTERNAL_H
@@ -186,7 +186,10 @@ void idm_finish(struct idm_engine *e, const struct idm_loop_end *end);
 void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct idm_outcome *ret);
 enum idm_mode idm_identity_mode(const struct idm_engine *e);
 
-/* ---- publish.c, history.c ---- */
+/* ---- publish.c, publish_key.c, history.c ---- */
+/* device.key.pem and signer of the identity in use (active/reference.h, signer.h). MEMORY, USAGE. */
+int idm_key_files(const struct idm_engine *e, struct idm_bytes *ret_reference,
+                  struct idm_bytes *ret_signer) IDM_NODISCARD;
 void idm_publish(struct idm_engine *e, struct idm_outcome *outcome);
 void idm_history_add(struct idm_engine *e, const char *kind, enum idm_event event,
                      enum idm_state from, enum idm_state to, enum idm_reason reason);

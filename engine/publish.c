@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* publish.c - what the rest of the system sees: /run/idmode/{mode,status.json,device.*.pem}.
+/* publish.c - what the rest of the system sees: /run/idmode/{mode,page,status.json,device.*.pem}.
  * Written at the end of every run, certificate and key reference before the mode that points at
  * them. */
 #include "engine/internal.h"
 
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,27 +181,19 @@ static void write_run(struct idm_engine *e, enum idm_file file, const char *text
                              NULL); /* nothing is better than what was true before */
 }
 
-/* A reference, no secret: names the provider's URI and the public key it stands for. */
-static void publish_key_reference(struct idm_engine *e)
+/* Certificate, how root's programs sign, and the reference: nothing points at what is not there yet. */
+static void publish_key(struct idm_engine *e)
 {
-    const struct idm_record *r = &e->record;
-    char hex[2 * IDM_SHA256_SIZE + 1];
-    char body[160];
-    unsigned char base64[256];
-    char pem[512];
-    idm_hex(tpm_active(r) ? r->tpm_spki : r->software_spki, IDM_SHA256_SIZE, hex);
-    int size = snprintf(body, sizeof body, "uri=idmode:key\nspki-sha256=%s\n", hex);
-    (void)EVP_EncodeBlock(base64, (const unsigned char *)body, size);
-    int length = snprintf(pem, sizeof pem, "-----BEGIN IDMODE PRIVATE KEY-----\n");
-    size_t left = strlen((const char *)base64);
-    for (const char *at = (const char *)base64; left; at += 64) { /* RFC 7468: 64 a line */
-        size_t line = left < 64 ? left : 64;
-        length += snprintf(pem + length, sizeof pem - (size_t)length, "%.*s\n", (int)line, at);
-        left -= line;
+    _cleanup_bytes_ struct idm_bytes key = {0};
+    _cleanup_bytes_ struct idm_bytes signer = {0};
+    if (idm_key_files(e, &key, &signer)) {
+        idm_trace(e, "not published: the key's reference");
+        (void)e->be->file_remove(e->be->self, IDM_F_RUN_SIGNER, NULL);
+        (void)e->be->file_remove(e->be->self, IDM_F_RUN_KEY, NULL);
+        return;
     }
-    length +=
-        snprintf(pem + length, sizeof pem - (size_t)length, "-----END IDMODE PRIVATE KEY-----\n");
-    write_run(e, IDM_F_RUN_KEY, pem, (size_t)length);
+    write_run(e, IDM_F_RUN_SIGNER, (const char *)signer.data, signer.size);
+    write_run(e, IDM_F_RUN_KEY, (const char *)key.data, key.size);
 }
 
 /* The old key's word counts once the certificate that it names is in use, not before and not for
@@ -222,11 +213,12 @@ static void publish_identity(struct idm_engine *e, const struct idm_outcome *o)
     bool in_use = o->mode == IDM_MODE_SOFTWARE || o->mode == IDM_MODE_TPM;
     if (!in_use || idm_engine_certificate(e, false, &pem, NULL)) {
         (void)be->file_remove(be->self, IDM_F_RUN_KEY, NULL);
+        (void)be->file_remove(be->self, IDM_F_RUN_SIGNER, NULL);
         (void)be->file_remove(be->self, IDM_F_RUN_CERT, NULL);
         return;
     }
     write_run(e, IDM_F_RUN_CERT, (const char *)pem.data, pem.size);
-    publish_key_reference(e);
+    publish_key(e);
     bool valid = be->file_read(be->self, IDM_F_STATEMENT, &statement, NULL) == 0 &&
                  succession_holds(e, &statement);
     if (valid)
@@ -247,4 +239,7 @@ void idm_publish(struct idm_engine *e, struct idm_outcome *o)
     json_decref(doc);
     int size = snprintf(mode, sizeof mode, "%s\n", idm_mode_name(o->mode));
     write_run(e, IDM_F_RUN_MODE, mode, (size_t)size);
+    struct idm_error failure = {0};
+    if (e->be->page_publish(e->be->self, (unsigned int)o->mode, e->record.epoch, &failure))
+        idm_trace(e, "not published: %s: %s", failure.what, failure.why);
 }

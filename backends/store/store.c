@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "backends/active/page.h"
 #include "backends/store/place.h"
 
 #include <stdlib.h>
@@ -66,4 +67,13 @@ void idm_store_sweep(struct idm_store *store)
     store->swept = true;
     for (int place = 0; place < IDM_PLACES; place++)
         sweep_place(store, (enum idm_place)place);
+}
+
+int idm_store_page(struct idm_store *store, unsigned int mode, uint32_t epoch,
+                   struct idm_error *err)
+{
+    _cleanup_close_ int dir = idm_place_open(store, IDM_RUN, true);
+    if (dir < 0)
+        return idm_fail_errno(err, IDM_E_STORAGE, "publish the mode page", -dir);
+    return idm_page_publish(dir, mode, epoch, err);
 }

@@ -46,6 +46,10 @@ int idm_store_write(struct idm_store *store, enum idm_file file, const void *dat
 int idm_store_remove(struct idm_store *store, enum idm_file file,
                      struct idm_error *err) IDM_NODISCARD;
 
+/* The mode page (active/page.h). READ_ONLY, FULL, STORAGE. */
+int idm_store_page(struct idm_store *store, unsigned int mode, uint32_t epoch,
+                   struct idm_error *err) IDM_NODISCARD;
+
 enum idm_place_state idm_store_place_state(struct idm_store *store, enum idm_place place);
 /* FULL and READ_ONLY as found; READ_ONLY also where the place cannot be reached at all. A read-only
  * mount that config-remount would open counts as writable. */

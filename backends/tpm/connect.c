@@ -43,6 +43,12 @@ void idm_tpm_close(struct idm_tpm *tpm)
     memset(tpm->held, 0, sizeof tpm->held);
 }
 
+void idm_tpm_wait_anew(struct idm_tpm *tpm)
+{
+    tpm->waited_ms = 0;
+    tpm->pause_ms = 0;
+}
+
 void idm_tpm_free(struct idm_tpm *tpm)
 {
     if (!tpm)

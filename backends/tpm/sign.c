@@ -62,6 +62,7 @@ static int encode_ecdsa(const TPMS_SIGNATURE_ECC *from, struct idm_signature *re
 static int encode(const TPMT_SIGNATURE *from, TPMI_ALG_SIG_SCHEME expected,
                   struct idm_signature *ret)
 {
+    /* rsassa and rsapss are one and the same structure (part 2, 11.2.1) */
     const TPM2B_PUBLIC_KEY_RSA *rsa = &from->signature.rsassa.sig;
     if (from->sigAlg != expected)
         return IDM_E_TPM_OTHER;
@@ -79,14 +80,25 @@ struct job {
     TPMT_SIG_SCHEME scheme;
 };
 
+/* ECDSA takes as many leading bits of a digest as the group's order has (FIPS 186-5, 6.4.1): a longer
+ * digest, cut here, gives the very same signatures, also in chips that know no SHA-384 or SHA-512. */
+static enum idm_digest fitting(enum idm_algorithm algorithm, enum idm_digest digest)
+{
+    if (algorithm == IDM_ECDSA_P256)
+        return IDM_SHA256;
+    return algorithm == IDM_ECDSA_P384 && digest == IDM_SHA512 ? IDM_SHA384 : digest;
+}
+
 static bool job_of(const struct idm_signer *signer, enum idm_digest digest, const uint8_t *hash,
                    struct job *ret)
 {
     TPMI_ALG_HASH algorithm;
+    bool rsa = signer->algorithm == IDM_RSA_2048;
     *ret = (struct job){0};
-    if (signer->algorithm == IDM_ALG_NONE || !digest_of(digest, hash, &ret->digest, &algorithm))
+    if (signer->algorithm == IDM_ALG_NONE || (signer->pss && !rsa) ||
+        !digest_of(fitting(signer->algorithm, digest), hash, &ret->digest, &algorithm))
         return false;
-    ret->scheme.scheme = signer->algorithm == IDM_RSA_2048 ? TPM2_ALG_RSASSA : TPM2_ALG_ECDSA;
+    ret->scheme.scheme = !rsa ? TPM2_ALG_ECDSA : signer->pss ? TPM2_ALG_RSAPSS : TPM2_ALG_RSASSA;
     ret->scheme.details.any.hashAlg = algorithm;
     return true;
 }

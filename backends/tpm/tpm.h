@@ -27,6 +27,8 @@ int idm_tpm_open(struct idm_tpm **ret, const char *root, const struct idm_settin
                  struct idm_error *err) IDM_NODISCARD;
 /* Drops the connection; the next command opens another. What was waited for stays counted. */
 void idm_tpm_close(struct idm_tpm *tpm);
+/* The next operation may wait the whole of settings->wait_ms again: for processes that live long. */
+void idm_tpm_wait_anew(struct idm_tpm *tpm);
 /* Closes and frees; NULL is fine. */
 void idm_tpm_free(struct idm_tpm *tpm);
 

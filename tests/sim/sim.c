@@ -97,6 +97,16 @@ static bool says_done(const char *line, const char *name)
     return colon && strncmp(colon + 2, name, length) == 0 && strcmp(colon + 2 + length, end) == 0;
 }
 
+/* No other process maps a page of a device in memory. */
+static int page_publish(void *self, unsigned int mode, uint32_t epoch, struct idm_error *err)
+{
+    (void)self;
+    (void)mode;
+    (void)epoch;
+    (void)err;
+    return 0;
+}
+
 static void trace(void *self, const char *line)
 {
     struct idm_sim *sim = self;
@@ -124,6 +134,7 @@ static void connect_backends(struct idm_sim *sim)
                                           .platform = platform,
                                           .bootenv = bootenv,
                                           .slot_fingerprint = slot_fingerprint,
+                                          .page_publish = page_publish,
                                           .trace = trace};
     idm_sim_files(&sim->backends);
     idm_sim_keys(&sim->backends);

@@ -298,12 +298,14 @@ static inline void chip_parent(struct chip *chip)
 static inline struct idm_signer chip_file_signer(const struct idm_bytes *tss2,
                                                  enum idm_algorithm algorithm)
 {
-    return (struct idm_signer){IDM_SIGNER_FILE, tss2, CHIP_PARENT, algorithm};
+    return (struct idm_signer){
+        .kind = IDM_SIGNER_FILE, .key = tss2, .handle = CHIP_PARENT, .algorithm = algorithm};
 }
 
 static inline struct idm_signer chip_handle_signer(enum idm_algorithm algorithm)
 {
-    return (struct idm_signer){IDM_SIGNER_HANDLE, NULL, CHIP_DEVICE, algorithm};
+    return (struct idm_signer){
+        .kind = IDM_SIGNER_HANDLE, .handle = CHIP_DEVICE, .algorithm = algorithm};
 }
 
 static inline const EVP_MD *chip_md(enum idm_digest digest)

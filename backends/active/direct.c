@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* direct.c - signing here: with the software key in memory, or with the TPM itself. */
+#include "backends/active/context.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char what_sign[] = "sign with the device's key";
+
+/* ---- a connection to the chip ---- */
+
+/* Others must be able to open a device that only one may have open. The kernel's resource manager and
+ * programs that listen on a socket serve many. */
+static bool keeps_others_out(const char *tcti)
+{
+    return (strncmp(tcti, "device:", 7) == 0 && !strstr(tcti, "tpmrm")) ||
+           strncmp(tcti, "mssim", 5) == 0;
+}
+
+static int open_chip(struct idm_active_ctx *ctx, struct idm_link *link,
+                     const struct idm_signer_file *signer, uint32_t wait_ms, struct idm_error *err)
+{
+    if (link->tpm && strcmp(link->settings.tcti, signer->tcti) != 0) {
+        idm_tpm_free(link->tpm);
+        link->tpm = NULL;
+    }
+    link->settings.wait_ms = wait_ms == UINT32_MAX ? signer->wait_ms : wait_ms;
+    memcpy(link->settings.tcti, signer->tcti, sizeof link->settings.tcti);
+    if (link->tpm) {
+        idm_tpm_wait_anew(link->tpm);
+        return 0;
+    }
+    link->used = false;
+    return idm_tpm_open(&link->tpm, ctx->root, &link->settings, err);
+}
+
+/* ---- one signature ---- */
+
+static int sign_at(struct idm_tpm *tpm, const struct idm_signer *signer,
+                   const struct idm_active_key *key, const struct idm_to_sign *what,
+                   struct idm_signature *ret, struct idm_error *err)
+{
+    struct idm_signature signature;
+    int rc = idm_tpm_sign(tpm, signer, what->digest, what->hash, &signature, err);
+    if (rc)
+        return rc;
+    if (idm_soft_verify(key->public_key, what, &signature)) {
+        rc = idm_fail(err, IDM_E_MISMATCH, what_sign,
+                      "the TPM gave a signature that is not good under the certificate");
+        return idm_advise(err, "run idmode boot, and see idmode status"), rc;
+    }
+    *ret = signature;
+    return 0;
+}
+
+/* Only these say something about one copy of the key; everything else is about the chip. */
+static bool copy_failed(int rc)
+{
+    return rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_UNFIT || rc == IDM_E_TPM_TAKEN ||
+           rc == IDM_E_MISMATCH;
+}
+
+static int sign_by_chip(struct idm_tpm *tpm, const struct idm_active_key *key,
+                        const struct idm_to_sign *what, struct idm_signature *ret,
+                        struct idm_error *err)
+{
+    const struct idm_signer_file *from = &key->signer;
+    struct idm_signer by_handle = {.kind = IDM_SIGNER_HANDLE,
+                                   .handle = from->handle,
+                                   .algorithm = from->algorithm,
+                                   .pss = what->pss};
+    struct idm_signer by_file = {.kind = IDM_SIGNER_FILE,
+                                 .key = &from->tss2,
+                                 .handle = from->parent,
+                                 .algorithm = from->algorithm,
+                                 .pss = what->pss};
+    int rc = idm_fail(err, IDM_E_TPM_EMPTY, what_sign, "no copy of the key is known");
+    if (from->handle)
+        rc = sign_at(tpm, &by_handle, key, what, ret, err);
+    if (copy_failed(rc) && from->tss2.size)
+        rc = sign_at(tpm, &by_file, key, what, ret, err);
+    return rc;
+}
+
+int idm_active_sign_direct(struct idm_active_ctx *ctx, const struct idm_active_key *key,
+                           const struct idm_to_sign *what, uint32_t wait_ms,
+                           struct idm_signature *ret, struct idm_error *err)
+{
+    if (key->private_key)
+        return idm_soft_sign(key->private_key, what, ret, err);
+    if (!key->direct || key->signer.software) {
+        (void)idm_fail(err, IDM_E_UNREADABLE, what_sign,
+                       "no broker is there, and this process may not use the key itself");
+        return idm_advise(err, "start idmode-signd, or run as root"), IDM_E_UNREADABLE;
+    }
+    struct idm_link *link = idm_link_take(ctx, IDM_LINK_CHIP);
+    if (!link)
+        return idm_fail(err, IDM_E_MEMORY, what_sign, "out of memory");
+    int rc = open_chip(ctx, link, &key->signer, wait_ms, err);
+    if (rc) {
+        idm_link_drop(link);
+        return rc;
+    }
+    rc = sign_by_chip(link->tpm, key, what, ret, err);
+    /* A connection that was idle while the chip or its resource manager was started anew. */
+    if (rc == IDM_E_TPM_ABSENT && link->used)
+        rc = sign_by_chip(link->tpm, key, what, ret, err);
+    link->used = rc == 0;
+    if (keeps_others_out(link->settings.tcti))
+        idm_tpm_close(link->tpm);
+    idm_link_put(ctx, IDM_LINK_CHIP, link);
+    return rc;
+}
+
+int idm_active_sign(struct idm_active_ctx *ctx, const struct idm_active_key *key,
+                    const struct idm_to_sign *what, struct idm_signature *ret,
+                    struct idm_error *err)
+{
+    int saved = errno;
+    int rc = IDM_E_ABSENT;
+    if (!key->private_key)
+        rc = idm_broker_sign(ctx, key, what, ret, err);
+    if (rc == IDM_E_ABSENT)
+        rc = idm_active_sign_direct(ctx, key, what, UINT32_MAX, ret, err);
+    errno = saved;
+    return rc;
+}

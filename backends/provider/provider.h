@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* provider.h - the OpenSSL 3 provider "idmode": the device's key for any program.
+ *
+ *     idmode:key, idmode:cert ──► store.c ──┐
+ *     device.key.pem ──► decoder.c ─────────┼─► struct idm_provider_key (keymgmt.c)
+ *                                           │         │
+ *     certificate's key ──► keymgmt import ─┘         └─► signature.c ──► idm_active_sign
+ *
+ * Key management, signature, store and decoder, nothing else (provider(7), provider-keymgmt(7),
+ * provider-signature(7), provider-storemgmt(7), provider-decoder(7)). Keys are called EC and RSA, as
+ * libssl knows them, so `default` must come first among the providers, or be preferred by
+ * "?provider=default": otherwise we would be asked for keys that are not ours.
+ *
+ * What an EVP_PKEY can do with a public key, and the parameters of a signature, are OpenSSL's own: each
+ * object here holds one of the default provider's, in a library context of our own, and passes on what
+ * it is asked. The one thing that is ours is the signature.
+ */
+#ifndef IDM_BACKENDS_PROVIDER_PROVIDER_H
+#define IDM_BACKENDS_PROVIDER_PROVIDER_H
+
+#include "backends/active/active.h"
+
+#include <openssl/core.h>
+#include <openssl/core_dispatch.h>
+
+struct idm_provider {
+    const OSSL_CORE_HANDLE *core;
+    struct idm_active_ctx *active; /* one for the process, never closed: nothing runs at exit */
+    OSSL_FUNC_core_new_error_fn *new_error;
+    OSSL_FUNC_core_set_error_debug_fn *set_error_debug;
+    OSSL_FUNC_core_vset_error_fn *vset_error;
+    OSSL_FUNC_BIO_gets_fn *bio_gets;
+    OSSL_FUNC_BIO_read_ex_fn *bio_read;
+};
+
+/* A key as OpenSSL holds it. `key` NULL: a public key that was imported, to be compared with ours. */
+struct idm_provider_key {
+    const struct idm_provider *provider;
+    EVP_PKEY *public_key;       /* in idm_active_libctx(); NULL: empty */
+    struct idm_active_key *key; /* ours */
+};
+
+/* Owned by the caller, who takes over a reference to `key`. NULL: no memory (raised). */
+struct idm_provider_key *idm_provider_key_make(const struct idm_provider *provider,
+                                               struct idm_active_key *key);
+void idm_provider_key_free(void *key);
+/* "EC", "RSA"; NULL: keys of this kind are not offered. Static. */
+const char *idm_provider_key_type(const EVP_PKEY *key);
+/* OSSL_FUNC_keymgmt_export's work, for the store as well. */
+int idm_provider_key_export(void *key, int selection, OSSL_CALLBACK *callback, void *arg);
+
+/* Puts the error into the application's queue; 0, so that a function can return it. */
+int idm_provider_raise(const struct idm_provider *provider, const struct idm_error *err);
+/* The same from a code and a reason. */
+int idm_provider_fail(const struct idm_provider *provider, int code, const char *why);
+
+extern const OSSL_DISPATCH idm_provider_ec_keymgmt[];
+extern const OSSL_DISPATCH idm_provider_rsa_keymgmt[];
+extern const OSSL_DISPATCH idm_provider_signature[];
+extern const OSSL_DISPATCH idm_provider_store[];
+extern const OSSL_DISPATCH idm_provider_pem_decoder[];
+extern const OSSL_DISPATCH idm_provider_ec_decoder[];
+extern const OSSL_DISPATCH idm_provider_rsa_decoder[];
+
+/* What OSSL_provider_init is in idmode.so, and what libidmode gives to OSSL_PROVIDER_add_builtin. */
+int idm_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                      const OSSL_DISPATCH **out, void **ret_ctx);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The provider by itself: URI, reference, signatures, errors; through openssl(1), as root. */
+#include "tests/tls/tls_device.h"
+
+TLS(tls_provider);
+
+/* ---- keys and signatures ---- */
+
+static void signs_with_every_digest(const char *options)
+{
+    tls(0,
+        "openssl x509 -in $CERT -pubkey -noout > pub; echo message > in;"
+        "for d in sha256 sha384 sha512; do for k in idmode: idmode:key $KEY; do "
+        "openssl dgst -$d -sign $k %s -out sig in;"
+        "OPENSSL_CONF=/dev/null openssl dgst -$d -verify pub %s -signature sig in;"
+        "done; done",
+        options, options);
+}
+
+Test(tls_provider, uri_and_reference_sign_in_either_mode)
+{
+    for (int kind = TPM; kind <= SOFTWARE; kind++) {
+        open_tls((enum kind)kind);
+        signs_with_every_digest("");
+        tls(0, "openssl storeutl -noout idmode: > out; grep -q 'Total found: 2' out;"
+               "openssl storeutl -noout -certs idmode: > out; grep -q 'Total found: 1' out;"
+               "openssl storeutl -keys idmode:cert > out; grep -q 'Total found: 0' out;"
+               "openssl x509 -in $CERT -pubkey -noout > a; openssl pkey -in $KEY -pubout > b;"
+               "openssl pkey -in idmode:key -pubout > c; cmp a b; cmp a c;"
+               "openssl pkey -in idmode:key -pubcheck -noout");
+        /* a certificate request says which algorithm signed it */
+        tls(0, "openssl req -new -key idmode:key -subj /CN=x -out csr;"
+               "OPENSSL_CONF=/dev/null openssl req -in csr -verify -noout");
+        close_device();
+    }
+}
+
+Test(tls_provider, rsa_signs_with_both_paddings)
+{
+    for (int kind = TPM; kind <= SOFTWARE; kind++) {
+        open_tls_with((enum kind)kind, "[identity]\nalgorithm = rsa-2048\n", true);
+        signs_with_every_digest("");
+        signs_with_every_digest("-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest");
+        tls(0,
+            "openssl req -new -key idmode:key -subj /CN=x -sigopt rsa_padding_mode:pss -sigopt "
+            "rsa_pss_saltlen:digest -out csr; OPENSSL_CONF=/dev/null openssl req -in csr -verify "
+            "-noout");
+        close_device();
+    }
+}
+
+Test(tls_provider, private_half_goes_nowhere)
+{
+    for (int kind = TPM; kind <= SOFTWARE; kind++) {
+        open_tls((enum kind)kind);
+        tls(0, "! openssl pkey -in idmode:key -out stolen 2> /dev/null; ! grep -q PRIVATE stolen;"
+               "! openssl pkey -in $KEY -outform DER -out stolen 2> /dev/null;"
+               "! grep -rl 'PRIVATE' $ROOT/run | grep -v -e device.key.pem -e signer;"
+               "! grep -q 'EC PRIVATE\\|RSA PRIVATE' $ROOT/run/idmode/signer");
+        close_device();
+    }
+}
+
+Test(tls_provider, other_peoples_keys_are_left_alone)
+{
+    open_tls(TPM);
+    tls(0, "cat $PEER_CERT $PEER_KEY > both; cat $CERT $KEY > ours;"
+           "for f in both ours; do python3 -c \"import ssl,sys;"
+           "ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(sys.argv[1])\" $f; done;"
+           "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out k;"
+           "openssl genpkey -algorithm RSA -out r 2> /dev/null; openssl pkey -in k -pubout > p;"
+           "echo x | openssl dgst -sha256 -sign k -out s; echo x | openssl dgst -sha256 -verify p "
+           "-signature s; openssl x509 -in $PEER_CERT -noout -subject > /dev/null");
+    /* also idmode itself, whose sessions use OpenSSL */
+    tls(0, "rm -r $ROOT/config/* $ROOT/persist/*; IDMODE_TCTI=%s $IDMODE factory-reset --yes",
+        device.tpm.tcti);
+}
+
+/* ---- TPM commands ---- */
+
+Test(tls_provider, one_tpm_command_per_signature_and_none_to_load)
+{
+    open_tls(TPM);
+    boot_through(COUNT);
+    tls(0, "openssl storeutl -noout idmode: > out; openssl pkey -in $KEY -pubout > out;"
+           "python3 -c \"import ssl,sys;ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain("
+           "sys.argv[1], sys.argv[2])\" $CERT $KEY");
+    cr_assert_eq(commands(NULL), 0, "%u commands to load a key", commands(NULL));
+    tls(0, "echo x | openssl dgst -sha256 -sign idmode:key -out s");
+    cr_assert_eq(commands(NULL), 1, "%u commands to sign", commands(NULL));
+}
+
+Test(tls_provider, key_by_file_alone_signs)
+{
+    open_tls_with(TPM, TPM_CONF("key-storage = tss2"), false);
+    boot_through(COUNT);
+    signs_with_every_digest("");
+    cr_assert_eq(commands(NULL), 27, "%u commands for nine signatures", commands(NULL));
+}
+
+Test(tls_provider, key_that_left_its_handle_signs_by_its_file)
+{
+    open_tls(TPM);
+    shell(0, "tpm2_evictcontrol -C o -c 0x81020000 > /dev/null");
+    signs_with_every_digest("");
+}
+
+Test(tls_provider, software_device_asks_no_tpm)
+{
+    open_software_device(NULL, false);
+    make_peer();
+    boot_through(COUNT);
+    signs_with_every_digest("");
+    cr_assert_eq(commands(NULL), 0);
+}
+
+/* ---- what cannot work says why ---- */
+
+/* The command fails within seconds, and each of the words stands in what it says. */
+static void fails_with(const char *command, const char *words)
+{
+    tls(0,
+        "! timeout 20 %s > out 2>&1 < /dev/null || { cat out; exit 1; };"
+        "grep -q -- '%s' out || { cat out; exit 1; }",
+        command, words);
+}
+
+#define SIGN "openssl dgst -sha256 -sign idmode:key -out sig $PEER_CERT"
+
+Test(tls_provider, device_that_was_never_set_up)
+{
+    open_tls(TPM);
+    shell(0, "cp $ROOT/run/idmode/device.key.pem reference; cp $ROOT/run/idmode/device.cert.pem .;"
+             "rm -r $ROOT/run/idmode");
+    fails_with(SIGN, "idmode boot has not run in this boot");
+    fails_with("openssl pkey -in reference -pubout", "Could not read key");
+    fails_with("python3 -c 'import ssl;ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain("
+               "\"device.cert.pem\", \"reference\")'",
+               "ssl.SSLError");
+    fails_with("openssl s_client -cert idmode:cert -key idmode:key", "idmode boot has not run");
+}
+
+Test(tls_provider, device_that_is_held)
+{
+    open_tls(TPM);
+    nobody();
+    cr_assert_eq(RUN("boot"), 3);
+    fails_with(SIGN, "no identity is in use (mode unknown)");
+}
+
+Test(tls_provider, reference_of_another_identity)
+{
+    open_tls(TPM);
+    shell(0,
+          "cp $ROOT/run/idmode/device.key.pem old; cp $ROOT/run/idmode/device.cert.pem old.cert");
+    cr_assert_eq(RUN("factory-reset", "--yes"), 0);
+    fails_with("openssl req -new -subj /CN=x -key old", "Could not read");
+    fails_with("python3 -c 'import ssl;ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain("
+               "\"old.cert\", \"old\")'",
+               "ssl.SSLError");
+    /* key and certificate that do not belong together */
+    fails_with("python3 -c 'import ssl,os;ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain("
+               "\"old.cert\", os.environ[\"IDMODE_ROOT\"]+\"/run/idmode/device.key.pem\")'",
+               "values mismatch");
+}
+
+Test(tls_provider, damaged_reference)
+{
+    open_tls(TPM);
+    tls(0, "head -c 150 $KEY > cut; sed 2s/./-/ $KEY > odd; sed 3s/^..../AAAA/ $KEY > other;"
+           "sed '2,$d' $KEY > head; (cat head; yes AAAA | head -n 1000; tail -n 1 $KEY) > long;"
+           "(cat head; head -c 900 /dev/zero; tail -n 1 $KEY) > zeros;"
+           "for f in cut odd other head long zeros; do "
+           "! timeout 20 python3 -c \"import ssl,sys;ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)."
+           "load_cert_chain(sys.argv[1], sys.argv[2])\" $CERT $f 2> /dev/null || exit 1; done");
+}
+
+Test(tls_provider, chips_that_fail_say_so)
+{
+    static const struct {
+        const char *what;
+        const char *words;
+    } rows[] = {
+        {"cc=Sign,do=answer:0x921", "lockout"},
+        {"cc=Sign,do=answer:0x101", "0x101"},
+        {"cc=Sign,do=disconnect-before", "sign with the TPM"},
+        {"cc=Sign,do=truncate:12", "sign with the TPM"},
+        {"cc=Sign,do=answer:0x922", "busy"},
+    };
+
+    open_tls_with(TPM, TPM_CONF("wait = 300ms"), false);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        boot_through(COUNT);
+        /* what boot published leads through the shim, which is told the fault here */
+        char command[1024];
+        snprintf(command, sizeof(command),
+                 "env IDMODE_TCTI=" SHIM
+                 ":%s,child=%s openssl dgst -sha256 -sign idmode:key -out sig "
+                 "$PEER_CERT",
+                 rows[i].what, device.tpm.tcti);
+        fails_with(command, rows[i].words);
+        tls(0, "! test -s sig");
+    }
+}
+
+Test(tls_provider, busy_chip_is_waited_for)
+{
+    open_tls(TPM);
+    tls(0,
+        "IDMODE_TCTI=" SHIM ":cc=Sign,do=answer:0x922,times=12,child=%s openssl dgst -sha256 -sign "
+        "idmode:key -out sig $PEER_CERT; openssl x509 -in $CERT -pubkey -noout > pub;"
+        "openssl dgst -sha256 -verify pub -signature sig $PEER_CERT",
+        device.tpm.tcti);
+}
+
+Test(tls_provider, another_chip_never_signs_in_software)
+{
+    open_tls(TPM);
+    OK(idm_device_chip_swap(&device));
+    fails_with(SIGN,
+               "nothing at that handle\\|nothing there\\|cannot load\\|0x18b\\|handle\\|load");
+    tls(0, "! test -s sig");
+}
