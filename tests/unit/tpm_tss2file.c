@@ -65,7 +65,8 @@ Test(tpm_tss2file, ours_takes_other_programs_files)
     CHIP_OK(&chip, idm_tss2_inspect(&tss2, &info, &chip.err));
     cr_assert_eq(info.parent, TPM2_RH_OWNER);
     chip_parent(&chip);
-    struct idm_signer by_file = {IDM_SIGNER_FILE, &tss2, CHIP_SRK, IDM_ECDSA_P256};
+    struct idm_signer by_file = {
+        .kind = IDM_SIGNER_FILE, .key = &tss2, .handle = CHIP_SRK, .algorithm = IDM_ECDSA_P256};
     chip_signs(&chip, &by_file);
 
     cr_assert_eq(chip_shell(&chip, "openssl genpkey -provider tpm2 -provider default -algorithm EC "
