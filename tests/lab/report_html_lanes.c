@@ -200,16 +200,21 @@ static void print_legacy(const struct row *row)
 
 /* ---- surroundings and reasons ---- */
 
+/* A device without a record has no chip of its own yet. */
+static bool is_astray(const struct lab_sight *sight)
+{
+    return sight->recorded && !sight->own_chip;
+}
+
 static void print_surroundings(const struct row *row)
 {
     const struct lab_sight *s = row->now, *b = row->before;
-    bool well = s->chip == LAB_TPM_USABLE && s->own_chip;
-    bool same = b && s->chip == b->chip && s->own_chip == b->own_chip &&
+    bool same = b && s->chip == b->chip && is_astray(s) == is_astray(b) &&
                 s->clock_good == b->clock_good && s->disk == b->disk &&
                 s->config_mounted == b->config_mounted && s->persist_mounted == b->persist_mounted;
     open_cell(row->out, "chip", s->chip == LAB_TPM_USABLE ? "" : "out", same);
     (void)fputs(s->chip == LAB_TPM_USABLE ? "works" : lab_tpm_word(s->chip), row->out);
-    if (!well && !s->own_chip && s->recorded)
+    if (is_astray(s))
         print_tag(row->out, "bad", "without our keys");
     if (!s->clock_good)
         print_tag(row->out, "bad", "clock wrong");

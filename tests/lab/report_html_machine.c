@@ -81,9 +81,13 @@ static bool read_change(const char *line, const char *end, enum idm_state *from,
            state_named(next, (size_t)(comma - next), to);
 }
 
-static void walk_trace(struct walk *walk, const char *trace, size_t moment)
+/* A plan that the power ended has said where it goes, and may not have come there: the record says how
+ * far the device went. */
+static void walk_trace(struct walk *walk, const struct lab_run *run, size_t moment)
 {
-    while (*trace) {
+    const char *trace = run->moments[moment].sight.trace;
+    bool cut = run->moments[moment].result.was_cut;
+    while (*trace && !(cut && walk->end == lab_state_at(run, moment))) {
         const char *end = strchrnul(trace, '\n');
         enum idm_state from = IDM_S_none, to = IDM_S_none;
         if (read_change(trace, end, &from, &to) && from == walk->end)
@@ -100,7 +104,7 @@ static void walk_run(struct walk *ret, const struct lab_run *run)
     ret->visited[ret->end] = true;
     for (size_t i = 0; i < run->moments_count; i++) {
         if (lab_has_trace(&run->moments[i]))
-            walk_trace(ret, run->moments[i].sight.trace, i);
+            walk_trace(ret, run, i);
         /* What the trace does not show (several runs in one step, another disk) still happened. */
         go(ret, lab_state_at(run, i), i);
     }

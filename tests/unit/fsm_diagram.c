@@ -95,6 +95,22 @@ Test(fsm_diagram, committed_picture_was_drawn_from_the_table)
     expect_hash((const char *)svg.data, &dot, "docs/state-machine.svg");
 }
 
+/* The page names the file as it was given, so it is given as ./dev diagrams gives it. */
+Test(fsm_diagram, committed_example_is_what_a_replay_draws)
+{
+    static const char command[] = "cd '" IDM_TEST_SOURCE_DIR "' && '" LAB "' replay --html "
+                                  "/dev/fd/3 tests/scenarios/journey-example-life.yaml 3>&1 >&2";
+    _cleanup_run_ struct idm_run run = {0};
+    _cleanup_bytes_ struct idm_bytes doc = {0};
+    const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+    cr_assert_eq(idm_run(&run, NULL, argv), 0);
+    cr_assert_eq(run.exit_code, 0, "%s", run.err);
+    read_doc("example-life.html", &doc);
+    cr_assert_str_eq((const char *)doc.data, run.out,
+                     "docs/example-life.html differs from line %zu on: run ./dev diagrams",
+                     line_of_difference((const char *)doc.data, run.out));
+}
+
 /* "tpm-dual" as the drawings name it. */
 static const char *id_of(enum idm_state state, char ret[32])
 {

@@ -114,6 +114,8 @@ static void live(struct life *life)
     m = add(life, LAB_DO_migrate);
     (void)snprintf(life->steps[4].word, LAB_WORD_SIZE, "commit");
     life->steps[4].cut = LAB_CUT_EVERY;
+    (void)snprintf(m->sight.trace, sizeof m->sight.trace,
+                   "software: switch_staged go tpm-dual, plan switch_to_tpm: only goes forward\n");
     m->result.was_cut = true;
     m->result.durable = 3;
     m->sight.powered = false;
@@ -297,7 +299,7 @@ Test(lab_html, machine_shows_the_path_with_its_steps)
     cr_expect_eq(count_of(page, "<path class=\"did\""), 2,
                  "none to software, software to tpm-dual");
     cr_expect_not_null(strstr(page, ">4</text>"), "adopted in step 4");
-    cr_expect_not_null(strstr(page, ">5′</text>"), "switched in the boot after the cut of step 5");
+    cr_expect_not_null(strstr(page, ">5′</text>"), "switched after the cut of step 5, not before");
     cr_expect_not_null(strstr(page, "class=\"s-tpm_dual end\" data-state=\"tpm_dual\""));
     cr_expect_not_null(strstr(page, "class=\"s-resetting never\""));
     free(page);
