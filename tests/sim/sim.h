@@ -53,7 +53,7 @@ enum idm_sim_effect_kind {
     IDM_SIM_UNLINK,
     IDM_SIM_UNLINK_TEMP,
 };
-#define IDM_SIM_PENDING 8u /* one change has fewer */
+#define IDM_SIM_PENDING 64u /* one change has four; a store that forgets to sync has more */
 
 struct idm_sim_effect {
     enum idm_sim_effect_kind kind;
@@ -95,6 +95,7 @@ struct idm_sim {
     struct idm_sim_blob *temps[IDM_FILE_COUNT]; /* temporary files that a cut left */
     bool made[IDM_PLACES]; /* our own directories, which come and go; the others are always there */
     enum idm_sim_fs config_fs; /* of config; persist is ext4 */
+    bool forgets_fsync; /* a store that does not sync what it writes: to see that it is seen */
     struct idm_sim_effect pending[IDM_SIM_PENDING];
     size_t pending_count;
     enum idm_place_state state[IDM_PLACES]; /* of CONFIG and PERSIST */

@@ -190,7 +190,7 @@ static bool write_temp(struct idm_sim *sim, enum idm_file file, const void *data
         return false;
     pend(sim, IDM_SIM_WRITE, places[file], file, sim->temps[file]);
     sim->temps[file] = blob_make(data, size);
-    return alive(sim) && sync_file(sim, file);
+    return alive(sim) && (sim->forgets_fsync || sync_file(sim, file));
 }
 
 static bool rename_temp(struct idm_sim *sim, enum idm_file file)
@@ -225,13 +225,20 @@ static uint64_t edges(size_t size)
     return size ? (size - 1) / SECTOR : 0;
 }
 
-static uint64_t variants(const struct idm_sim *sim, const struct idm_sim_effect *effect)
+/* Where the content of that write is by now: under its own name when the rename came before a sync. */
+static struct idm_sim_blob **written(struct idm_sim *sim, enum idm_file file)
+{
+    return sim->temps[file] ? &sim->temps[file] : &sim->files[file];
+}
+
+static uint64_t variants(struct idm_sim *sim, const struct idm_sim_effect *effect)
 {
     if (effect->kind == IDM_SIM_RENAME)
         return is_fat(sim, effect) ? 5 : 2;
     if (effect->kind != IDM_SIM_WRITE)
         return 2;
-    size_t size = sim->temps[effect->file] ? sim->temps[effect->file]->bytes.size : 0;
+    struct idm_sim_blob *content = *written(sim, effect->file);
+    size_t size = content ? content->bytes.size : 0;
     return size ? 4 + edges(size) : 1; /* all, nothing, garbage, all but one byte, the edges */
 }
 
@@ -243,14 +250,17 @@ static void garble(uint8_t *data, size_t size)
 
 static void tear_write(struct idm_sim *sim, enum idm_file file, uint64_t variant)
 {
-    const struct idm_bytes *whole = &sim->temps[file]->bytes;
+    struct idm_sim_blob **at = written(sim, file);
+    if (!*at)
+        return;
+    const struct idm_bytes *whole = &(*at)->bytes;
     size_t size = variant == 1 ? 0 : variant == 2 ? whole->size : whole->size - 1;
     if (variant > 3)
         size = (size_t)(variant - 3) * SECTOR;
     struct idm_sim_blob *torn = blob_make(whole->data, size);
     if (variant == 2)
         garble(torn->bytes.data, torn->bytes.size);
-    replace(&sim->temps[file], torn);
+    replace(at, torn);
 }
 
 static void tear_rename(struct idm_sim *sim, struct idm_sim_effect *effect, uint64_t variant)
@@ -299,21 +309,24 @@ size_t idm_sim_unsynced(const struct idm_sim *sim)
 uint64_t idm_sim_outcomes(const struct idm_sim *sim)
 {
     uint64_t count = 1;
+    struct idm_sim *asked = (struct idm_sim *)sim; /* which is not changed */
     for (size_t i = 0; i < sim->pending_count; i++)
-        count *= variants(sim, &sim->pending[i]);
+        count *= variants(asked, &sim->pending[i]);
     return count;
 }
 
 void idm_sim_settle(struct idm_sim *sim, uint64_t k)
 {
-    /* The newest first: what an older effect left is only seen once the newer one is undone. */
+    uint64_t chosen[IDM_SIM_PENDING] = {0};
     for (size_t i = sim->pending_count; i-- > 0;) {
-        struct idm_sim_effect *effect = &sim->pending[i];
-        uint64_t count = variants(sim, effect);
-        if (k % count)
-            undo(sim, effect, k % count);
+        uint64_t count = variants(sim, &sim->pending[i]);
+        chosen[i] = k % count;
         k /= count;
     }
+    /* The newest first: what an older effect left is only seen once the newer one is undone. */
+    for (size_t i = sim->pending_count; i-- > 0;)
+        if (chosen[i])
+            undo(sim, &sim->pending[i], chosen[i]);
     while (sim->pending_count)
         forget(sim, sim->pending_count - 1);
 }
