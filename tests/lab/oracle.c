@@ -276,7 +276,9 @@ static void note_reset(struct lab_oracle *o, const struct lab_sight *before,
                        const struct lab_sight *after)
 {
     bool open = after->recorded && after->recorded_state == IDM_S_resetting;
-    bool through = (o->causes & LAB_CAUSE_RESET) && lab_in_use(after) && o->last.spki[0] &&
+    /* A reset that a cut prevented may be followed by an operator's release. */
+    bool asked = (o->causes & LAB_CAUSE_RESET) && !(o->causes & LAB_CAUSE_OPERATOR);
+    bool through = asked && lab_in_use(after) && o->last.spki[0] &&
                    strcmp(after->active.spki, o->last.spki) != 0;
     if (o->reset_open || (!open && !through))
         return;
@@ -303,7 +305,8 @@ static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
         if (after->disk == LAB_DISK_OK)
             o->damage = 0;
     }
-    if (o->causes & (LAB_CAUSE_RESET | LAB_CAUSE_OPERATOR)) {
+    bool lead_out = o->causes & (LAB_CAUSE_RESET | LAB_CAUSE_OPERATOR);
+    if (lead_out && lab_idmode_ran(step, after)) {
         /* An operator's way out: from here on the device is judged as it stands. */
         o->restored = o->moved = o->chip_changed = false;
     }

@@ -311,12 +311,31 @@ static int fail_around(struct replay *r, const struct lab_timeline *base, size_t
     return result;
 }
 
+/* An installation is several programs' work: the power may also fail between two of them. */
+static int fail_within_install(struct replay *r, const struct lab_timeline *base, size_t i,
+                               unsigned int boots)
+{
+    static const enum lab_phase phases[] = {LAB_PRE_INSTALL, LAB_WRITE, LAB_POST_INSTALL};
+    struct lab_step *step = &r->scenario->steps[i];
+    bool whole = step->install.killed == LAB_PHASE_NONE && !step->install.write_fails;
+    int result = 0;
+    if (step->action != LAB_DO_install || !whole)
+        return 0;
+    for (size_t p = 0; result == 0 && p < sizeof phases / sizeof *phases; p++) {
+        step->install.killed = phases[p];
+        result = fail_around(r, base, i, true, boots);
+    }
+    step->install.killed = LAB_PHASE_NONE;
+    return result;
+}
+
 static int measure(struct replay *r, const struct lab_timeline *base, size_t i)
 {
     unsigned int most = r->cuts->kind == LAB_CUTS_PAIRS || r->cuts->second ? 2 : 1;
     memset(r->taken_back, 0, r->scenario->steps_count * sizeof *r->taken_back);
     for (unsigned int boots = 1; boots <= most; boots++)
-        if (fail_around(r, base, i, false, boots) < 0 || fail_around(r, base, i, true, boots) < 0)
+        if (fail_around(r, base, i, false, boots) < 0 || fail_around(r, base, i, true, boots) < 0 ||
+            fail_within_install(r, base, i, boots) < 0)
             return -1;
     return 0;
 }

@@ -10,8 +10,8 @@
  * After every step the oracle judges, whatever the scenario expects. A `cut` that the scenario itself
  * has is judged by all that it expects. A cut that only the command line asks for is judged by those
  * expectations, step by step, that also hold when the power fails right before and right after the
- * step: others tell of a life that this cut legitimately changes (an image that was not written, a
- * TPM reset more).
+ * step, in an installation between two of its parts, too: others tell of a life that this cut
+ * legitimately changes (an image that was not written, a TPM reset more).
  */
 #ifndef IDM_TESTS_LAB_REPLAY_H
 #define IDM_TESTS_LAB_REPLAY_H

@@ -335,8 +335,6 @@ static int commit(struct lab_world *w, bool hooks, char error[LAB_SENTENCE_SIZE]
 
 static int fall_back(struct lab_world *w, char error[LAB_SENTENCE_SIZE])
 {
-    if (!w->slots[!w->slot].present)
-        return lab_sim_broke(error, "the other slot is empty: there is nothing to fall back to");
     return idm_sim_boot_fallback(&w->bootloader, w->slot) ? env_failed(error) : 0;
 }
 
