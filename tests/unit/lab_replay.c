@@ -467,8 +467,8 @@ Test(lab_replay, a_cut_that_does_not_happen_fails)
 
 Test(lab_replay, every_step_is_cut_at_each_durable_step)
 {
-    /* 1 uncut; steps 1, 3, 4 with 3, 1, 1 cuts; each measured by two. */
-    passes(UPDATE, "every", 1 + 3 + 1 + 1 + 3 * 2, 5);
+    /* 1 uncut; steps 1, 3, 4 with 3, 1, 1 cuts; each measured by two, the installation by three more. */
+    passes(UPDATE, "every", 1 + 3 + 1 + 1 + 3 * 2 + 3, 5);
     fake.mode_after_cut_at = 3;
     fails(UPDATE, "every", "mode", "software", "tpm", AGAIN_AT("1:3"));
     fails(UPDATE, "at:1:3", "mode", "software", "tpm", AGAIN_AT("1:3"));
@@ -478,7 +478,7 @@ Test(lab_replay, every_step_is_cut_at_each_durable_step)
 /* The image was not written: that is no fault of idmode's. A lost identity would be. */
 Test(lab_replay, what_the_cut_legitimately_changes_is_taken_back)
 {
-    passes(UPDATE, "at:3:1", 1 + 2, 1);
+    passes(UPDATE, "at:3:1", 1 + 2 + 3, 1);
     fails("steps:\n- boot:\n- label: a\n- factory-reset:\n  expect: {identity: a}\n", "every",
           "identity", "a: certificate cert-1, key key-1", "certificate cert-2, key key-2", AGAIN);
 }
