@@ -176,7 +176,7 @@ static void judge_reset(const char *at, void *more)
 }
 
 /* The boot after notes that the TPM was reset since, which makes the reset final, and looks again. */
-Test(power, cut_at_commands_of_a_factory_reset)
+static void cut_reset(int (*act)(void), unsigned every)
 {
     struct reset_story story;
 
@@ -184,7 +184,22 @@ Test(power, cut_at_commands_of_a_factory_reset)
     boot(0);
     story.before = active();
     story.file = keep(PERSIST_TSS2);
-    cut_everywhere(
-        &(struct scene){.act = act_reset, .judge = judge_reset, .more = &story, .steady = 10}, 12);
+    cut_everywhere(&(struct scene){.act = act, .judge = judge_reset, .more = &story, .steady = 10},
+                   every);
     drop(&story.file);
+}
+
+Test(power, cut_at_commands_of_a_factory_reset)
+{
+    cut_reset(act_reset, 12);
+}
+
+static int act_clear(void)
+{
+    return idm_device_idmode(&device, NULL, "factory-reset", "--yes", "--reset", "clear", NULL);
+}
+
+Test(power, cut_at_commands_of_a_factory_reset_by_clear)
+{
+    cut_reset(act_clear, 12);
 }
