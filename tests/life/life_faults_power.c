@@ -201,5 +201,5 @@ static int act_clear(void)
 
 Test(power, cut_at_commands_of_a_factory_reset_by_clear)
 {
-    cut_reset(act_clear, 12);
+    cut_reset(act_clear, 40);
 }
