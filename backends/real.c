@@ -16,11 +16,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The certificates read last. Reading one takes as long as all the rest of a steady boot: each is read
+ * once, to be looked into, to verify the proof and to be told about. */
+#define CERTS_KEPT 3u /* of the TPM, of the legacy pair, and a new one beside */
+
+struct kept_cert {
+    struct idm_bytes pem;
+    struct idm_cert_info info;
+    EVP_PKEY *key;
+};
+
 struct real {
     char root[IDM_PATH_SIZE];
     const struct idm_settings *settings;
     struct idm_store *store;
     struct idm_tpm *tpm;
+    struct kept_cert certs[CERTS_KEPT];
+    size_t certs_next;
 };
 
 static struct idm_store *store_of(void *self)
@@ -75,11 +87,48 @@ static int key_inspect(void *self, const struct idm_bytes *pem, struct idm_key_i
     return idm_key_inspect(pem, ret, err);
 }
 
+static void drop_cert(struct kept_cert *kept)
+{
+    idm_bytes_free(&kept->pem);
+    EVP_PKEY_free(kept->key);
+    *kept = (struct kept_cert){0};
+}
+
+static int read_cert(struct real *real, const struct idm_bytes *pem, const struct kept_cert **ret,
+                     struct idm_error *err)
+{
+    struct kept_cert fresh = {0};
+    for (size_t i = 0; i < CERTS_KEPT; i++) {
+        if (real->certs[i].key && idm_bytes_equal(&real->certs[i].pem, pem)) {
+            *ret = &real->certs[i];
+            return 0;
+        }
+    }
+    int rc = idm_cert_read(pem, &fresh.info, &fresh.key, err);
+    if (rc == 0) {
+        rc = idm_bytes_set(&fresh.pem, pem->data, pem->size);
+        if (rc)
+            (void)idm_fail(err, rc, "read the certificate", "%s", idm_error_sentence(rc));
+    }
+    if (rc) {
+        drop_cert(&fresh);
+        return rc;
+    }
+    struct kept_cert *place = &real->certs[real->certs_next++ % CERTS_KEPT];
+    drop_cert(place);
+    *place = fresh;
+    *ret = place;
+    return 0;
+}
+
 static int cert_inspect(void *self, const struct idm_bytes *pem, struct idm_cert_info *ret,
                         struct idm_error *err)
 {
-    (void)self;
-    return idm_cert_inspect(pem, ret, err);
+    const struct kept_cert *cert = NULL;
+    int rc = read_cert(self, pem, &cert, err);
+    if (rc == 0)
+        *ret = cert->info;
+    return rc;
 }
 
 static int tss2_inspect(void *self, const struct idm_bytes *pem, struct idm_tss2_info *ret,
@@ -107,8 +156,9 @@ static int sign(void *self, const struct idm_signer *signer, enum idm_digest dig
 static int verify(void *self, const struct idm_bytes *cert_pem, enum idm_digest digest,
                   const uint8_t *hash, const struct idm_signature *signature, struct idm_error *err)
 {
-    (void)self;
-    return idm_cert_verify(cert_pem, digest, hash, signature, err);
+    const struct kept_cert *cert = NULL;
+    int rc = read_cert(self, cert_pem, &cert, err);
+    return rc ? rc : idm_public_verify(cert->key, digest, hash, signature, err);
 }
 
 struct issuing {
@@ -341,6 +391,8 @@ void idm_backends_close(struct idm_backends *backends)
         return;
     idm_tpm_free(real->tpm);
     idm_store_close(real->store);
+    for (size_t i = 0; i < CERTS_KEPT; i++)
+        drop_cert(&real->certs[i]);
     free(real);
     backends->self = NULL;
 }

@@ -116,8 +116,8 @@ static bool subject_of(const X509 *cert, char *ret, size_t room)
     return true;
 }
 
-static int inspect_once(const struct idm_bytes *pem, struct idm_cert_info *ret,
-                        struct idm_error *err)
+static int read_once(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
+                     struct idm_error *err)
 {
     _ossl_queue_ bool queue = idm_ossl_begin();
     _cleanup_x509_ X509 *cert = NULL;
@@ -144,33 +144,28 @@ static int inspect_once(const struct idm_bytes *pem, struct idm_cert_info *ret,
     if (r < 0)
         return idm_ossl_fail(err, r, what, idm_error_sentence(r));
     memcpy(info.spki, key_info.spki, sizeof info.spki);
+    if (EVP_PKEY_up_ref(key) != 1)
+        return idm_ossl_fail(err, IDM_E_CRYPTO, what, "its public key cannot be kept");
     *ret = info;
+    *ret_key = key;
     return 0;
 }
 
-int idm_cert_inspect(const struct idm_bytes *pem, struct idm_cert_info *ret, struct idm_error *err)
+int idm_cert_read(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
+                  struct idm_error *err)
 {
     struct idm_error failed = {0};
-    int r = inspect_once(pem, ret, &failed);
+    int r = read_once(pem, ret, ret_key, &failed);
     /* OpenSSL swallows some failed allocations: damage is what is found twice. */
     if (r == IDM_E_CORRUPT)
-        r = inspect_once(pem, ret, &failed);
+        r = read_once(pem, ret, ret_key, &failed);
     if (r < 0 && err)
         *err = failed;
     return r;
 }
 
-int idm_cert_verify(const struct idm_bytes *cert_pem, enum idm_digest digest, const uint8_t *hash,
-                    const struct idm_signature *signature, struct idm_error *err)
+int idm_cert_inspect(const struct idm_bytes *pem, struct idm_cert_info *ret, struct idm_error *err)
 {
-    _ossl_queue_ bool queue = idm_ossl_begin();
-    _cleanup_x509_ X509 *cert = NULL;
-    _cleanup_bytes_ struct idm_bytes der = {0};
-    int r = parse_chain(cert_pem, &cert, &der, err);
-    if (r < 0)
-        return r;
-    EVP_PKEY *key = X509_get0_pubkey(cert);
-    if (!key)
-        return idm_ossl_corrupt(err, what, "its public key is not understood");
-    return idm_public_verify(key, digest, hash, signature, err);
+    _cleanup_pkey_ EVP_PKEY *key = NULL;
+    return idm_cert_read(pem, ret, &key, err);
 }

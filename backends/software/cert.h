@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* cert.h - certificates: read, used to verify, issued.
+/* cert.h - certificates: read, issued.
  *
  *   profile, public key ──► TBSCertificate ──► hash ──► sign() ──► certificate ──► parsed again,
  *                                                         │                        verified ──► PEM
@@ -20,11 +20,9 @@
 int idm_cert_inspect(const struct idm_bytes *pem, struct idm_cert_info *ret,
                      struct idm_error *err) IDM_NODISCARD;
 
-/* 0 when the signature over `hash` (of the size of `digest`) is good under the key of the first
- * certificate, else IDM_E_MISMATCH. IDM_E_CORRUPT and others as idm_cert_inspect; IDM_E_CRYPTO when
- * keys of its kind verify no digests. */
-int idm_cert_verify(const struct idm_bytes *cert_pem, enum idm_digest digest, const uint8_t *hash,
-                    const struct idm_signature *signature, struct idm_error *err) IDM_NODISCARD;
+/* The same, and its public key, which the caller frees with EVP_PKEY_free. */
+int idm_cert_read(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
+                  struct idm_error *err) IDM_NODISCARD;
 
 /* Signs `hash` with the private key that belongs to the public key; 0 or a negative code, with *err
  * filled. */

@@ -4,6 +4,7 @@
 #include "backends/software/ossl.h"
 #include "backends/software/pem.h"
 
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/obj_mac.h>
 #include <openssl/rsa.h>
@@ -30,11 +31,65 @@ static void openssl_buffer_free(unsigned char **buffer)
 }
 #define _cleanup_buffer_ __attribute__((cleanup(openssl_buffer_free)))
 
+/* Everything of a SubjectPublicKeyInfo before the coordinates: AlgorithmIdentifier with the named
+ * curve (RFC 5480, 2.1.1), BIT STRING, uncompressed point. Looking for an encoder takes OpenSSL longer
+ * than all else that a boot does with a key. */
+static const struct {
+    const char *group;
+    size_t coordinate;
+    uint8_t size; /* of head */
+    uint8_t head[27];
+} points[] = {
+    {SN_X9_62_prime256v1, 32, 27, {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+                                   0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                                   0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04}},
+    {SN_secp384r1, 48, 24, {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
+                            0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+                            0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04}},
+};
+#define COORDINATE_MAX 48u
+
+static bool put_coordinate(const EVP_PKEY *key, const char *name, uint8_t *to, size_t size)
+{
+    BIGNUM *number = NULL;
+    bool done = EVP_PKEY_get_bn_param(key, name, &number) == 1 &&
+                BN_bn2binpad(number, to, (int)size) == (int)size;
+    BN_free(number);
+    return done;
+}
+
+/* False for other keys, and where anything is unusual. */
+static bool spki_of_point(const EVP_PKEY *key, uint8_t *ret, size_t *ret_size)
+{
+    char group[64] = "";
+    size_t length = 0;
+    if (!EVP_PKEY_is_a(key, "EC") ||
+        EVP_PKEY_get_group_name(key, group, sizeof group, &length) != 1)
+        return false;
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        size_t head = points[i].size;
+        size_t size = points[i].coordinate;
+        if (strcmp(points[i].group, group) != 0)
+            continue;
+        memcpy(ret, points[i].head, head);
+        *ret_size = head + 2 * size;
+        return put_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, ret + head, size) &&
+               put_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, ret + head + size, size);
+    }
+    return false;
+}
+
 int idm_public_spki(const EVP_PKEY *key, struct idm_bytes *ret_der, struct idm_error *err)
 {
     static const char what[] = "encode the public key";
     _ossl_queue_ bool queue = idm_ossl_begin();
     _cleanup_buffer_ unsigned char *der = NULL;
+    uint8_t point[sizeof points[0].head + 2 * COORDINATE_MAX];
+    size_t point_size = 0;
+    if (spki_of_point(key, point, &point_size)) {
+        int set = idm_bytes_set(ret_der, point, point_size);
+        return set < 0 ? idm_fail(err, set, what, "%s", idm_error_sentence(set)) : 0;
+    }
     _cleanup_pkey_ EVP_PKEY *canonical = EVP_PKEY_dup((EVP_PKEY *)key);
     if (!canonical)
         return idm_ossl_fail(err, IDM_E_CRYPTO, what, "it cannot be copied");

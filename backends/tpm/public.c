@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/tpm/public.h"
 
+#include "backends/software/key.h"
+
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/param_build.h>
@@ -270,13 +272,11 @@ int idm_public_key_info(const TPM2B_PUBLIC *area, struct idm_key_info *ret)
     int result = idm_public_evp(area, &key);
     if (result < 0)
         return result;
-    struct idm_key_info info = {.algorithm = idm_public_algorithm(area)};
-    uint8_t *der = NULL;
-    int size = i2d_PUBKEY(key, &der);
-    result = size > 0 ? idm_sha256(der, (size_t)size, info.spki) : IDM_E_CRYPTO;
+    struct idm_key_info info = {0};
+    result = idm_public_inspect(key, &info, NULL);
+    info.algorithm = idm_public_algorithm(area);
     if (result == 0)
         *ret = info;
-    OPENSSL_free(der);
     EVP_PKEY_free(key);
     return result;
 }

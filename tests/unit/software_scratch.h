@@ -3,7 +3,8 @@
 #ifndef IDM_TESTS_UNIT_SOFTWARE_SCRATCH_H
 #define IDM_TESTS_UNIT_SOFTWARE_SCRATCH_H
 
-#include "backends/bytes.h"
+#include "backends/software/cert.h"
+#include "backends/software/key.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -53,6 +54,20 @@ static inline void spit(const char *name, const struct idm_bytes *bytes)
     cr_assert_not_null(file);
     cr_assert_eq(fwrite(bytes->data, 1, bytes->size, file), bytes->size);
     cr_assert_eq(fclose(file), 0);
+}
+
+/* As struct idm_backends verifies. */
+static inline int cert_verify(const struct idm_bytes *pem, enum idm_digest digest,
+                              const uint8_t *hash, const struct idm_signature *signature,
+                              struct idm_error *err)
+{
+    struct idm_cert_info info;
+    EVP_PKEY *key = NULL;
+    int r = idm_cert_read(pem, &info, &key, err);
+    if (r == 0)
+        r = idm_public_verify(key, digest, hash, signature, err);
+    EVP_PKEY_free(key);
+    return r;
 }
 
 #endif
