@@ -24,6 +24,7 @@ static const struct name {
 #undef NAME
     /* not the store's */
     {.dir = "/run/idmode", .leaf = "lock", .temp = ".lock.tmp"},
+    {.dir = "/run/idmode", .leaf = "page", .temp = ".page.tmp"},
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
