@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,11 +45,22 @@ bool idm_bytes_equal(const struct idm_bytes *a, const struct idm_bytes *b)
     return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
+static EVP_MD *sha256;
+
+/* Kept until the process ends: looking it up costs as much as a short digest. */
+static void fetch_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 int idm_sha256(const void *data, size_t size, uint8_t ret_hash[IDM_SHA256_SIZE])
 {
     uint8_t hash[EVP_MAX_MD_SIZE];
     unsigned int length = 0;
-    if (EVP_Digest(data, size, hash, &length, EVP_sha256(), NULL) != 1 || length != IDM_SHA256_SIZE)
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, fetch_sha256);
+    const EVP_MD *md = sha256 ? sha256 : EVP_sha256(); /* which looks it up anew each time */
+    if (EVP_Digest(data, size, hash, &length, md, NULL) != 1 || length != IDM_SHA256_SIZE)
         return IDM_E_CRYPTO;
     memcpy(ret_hash, hash, IDM_SHA256_SIZE);
     return 0;

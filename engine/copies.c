@@ -42,11 +42,17 @@ struct record_copy {
     struct idm_record record;
 };
 
-static void read_copy(struct idm_engine *e, enum idm_file file, struct record_copy *ret)
+/* `first` (may be NULL): the copy read before; the same bytes say the same. */
+static void read_copy(struct idm_engine *e, enum idm_file file, const struct record_copy *first,
+                      struct record_copy *ret)
 {
     ret->rc = idm_read(e, file, &ret->bytes);
-    if (ret->rc == 0)
-        ret->rc = idm_record_decode(ret->bytes.data, ret->bytes.size, &ret->record);
+    if (ret->rc)
+        return;
+    bool same = first && first->bytes.data && idm_bytes_equal(&ret->bytes, &first->bytes);
+    if (same)
+        ret->record = first->record;
+    ret->rc = same ? first->rc : idm_record_decode(ret->bytes.data, ret->bytes.size, &ret->record);
 }
 
 static enum idm_record_fact judge(const struct record_copy *a, const struct record_copy *b)
@@ -78,8 +84,8 @@ void idm_load_record(struct idm_engine *e, struct idm_facts *facts)
 {
     struct record_copy persist = {0};
     struct record_copy config = {0};
-    read_copy(e, IDM_F_PERSIST_RECORD, &persist);
-    read_copy(e, IDM_F_CONFIG_RECORD, &config);
+    read_copy(e, IDM_F_PERSIST_RECORD, NULL, &persist);
+    read_copy(e, IDM_F_CONFIG_RECORD, &persist, &config);
 
     facts->record = judge(&persist, &config);
     e->recorded = facts->record == IDM_RECORD_GOOD || facts->record == IDM_RECORD_COPY_LOST;
