@@ -36,6 +36,8 @@ int lab_print_mermaid(FILE *out, const struct lab_current *current);
 /* The tables. */
 int lab_print_markdown(FILE *out);
 int lab_print_csv(FILE *out);
+/* For SPIN; the model around it is tests/spin/device.pml. */
+int lab_print_promela(FILE *out);
 
 /* `idmode-lab diagram …`: argv[0] is "diagram". An exit code: 0 done, 2 usage, 5 no output. */
 int lab_diagram(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct {
     {"mermaid", lab_print_mermaid, NULL, "the same as a Mermaid state diagram"},
     {"markdown", NULL, lab_print_markdown, "every event, state, plan and reason, for reading"},
     {"csv", NULL, lab_print_csv, "every cell, one a line"},
+    {"promela", NULL, lab_print_promela, "cells, order and plans, for SPIN"},
 };
 #define FORMATS (sizeof formats / sizeof *formats)
 
@@ -58,7 +59,7 @@ static int draw(const char *format, const char *status)
         perror("idmode-lab: write");
         return FAILED;
     }
-    return misuse(format, "the format is dot, svg, mermaid, markdown or csv");
+    return misuse(format, "the format is dot, svg, mermaid, markdown, csv or promela");
 }
 
 int lab_diagram(int argc, char **argv)
