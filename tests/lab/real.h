@@ -80,7 +80,6 @@ struct lab_world {
 
     unsigned long writes; /* of the last act */
     size_t trace_start;   /* where the last act's lines begin */
-    int64_t epoch_seen;   /* of the record, after the last act */
     bool seen_valid;      /* nothing happened since `seen` */
     struct lab_sight seen;
 };

@@ -77,6 +77,32 @@ static bool loads(const struct search *search, const struct idm_bytes *file,
     return false;
 }
 
+/* The key file in an envelope (engine/act_seal.c): a label, its size in 4 bytes, its bytes. */
+static bool holds(const struct search *search, const struct idm_bytes *plain)
+{
+    static const char label[] = "idmode legacy pair v1\n";
+    const size_t head = sizeof(label) - 1 + 4;
+    _cleanup_bytes_ struct idm_bytes file = {0};
+    struct idm_key_info key;
+    size_t size = 0;
+
+    if (plain->size < head || memcmp(plain->data, label, sizeof(label) - 1) != 0)
+        return false;
+    for (size_t i = 0; i < 4; i++)
+        size |= (size_t)plain->data[sizeof(label) - 1 + i] << (8 * i);
+    return size <= plain->size - head && idm_bytes_set(&file, plain->data + head, size) == 0 &&
+           idm_key_inspect(&file, &key, NULL) == 0 && is_sought(search, &key);
+}
+
+static bool opens(const struct search *search, const struct idm_bytes *envelope)
+{
+    _cleanup_bytes_ struct idm_bytes plain = {0};
+
+    return idm_tpm_unseal(search->tpm, search->settings.parent_handle, envelope, &plain, NULL) ==
+               0 &&
+           holds(search, &plain);
+}
+
 static void search_file(struct search *search, const char *path, size_t size)
 {
     _cleanup_bytes_ struct idm_bytes bytes = {0};
@@ -96,6 +122,8 @@ static void search_file(struct search *search, const char *path, size_t size)
         search->lives = is_sought(search, &key);
     else if (idm_tss2_inspect(&bytes, &tss2, NULL) == 0)
         search->lives = is_sought(search, &tss2.key) && loads(search, &bytes, &tss2);
+    else
+        search->lives = opens(search, &bytes);
 }
 
 static int search_tree(struct search *search, const char *path)

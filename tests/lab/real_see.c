@@ -178,7 +178,7 @@ static int see_disk(struct lab_world *world, struct lab_sight *ret)
     memcpy(ret->legacy.cert, legacy.cert_sha256, sizeof(ret->legacy.cert));
     memcpy(ret->legacy.spki, legacy.spki_sha256, sizeof(ret->legacy.spki));
     ret->legacy.works = legacy.works;
-    ret->marker = idm_device_exists(&world->device, "/persist/config/tpm_in_use");
+    ret->marker = is_there(world, "persist", "config/tpm_in_use");
     return 0;
 }
 
@@ -236,7 +236,7 @@ static int see_active(struct lab_world *world, struct lab_sight *ret)
 static void see_surroundings(const struct lab_world *world, struct lab_sight *ret)
 {
     ret->chip = world->chip;
-    ret->own_chip = world->made_in == 0 || world->made_in == world->chips;
+    ret->own_chip = world->made_in == world->chips;
     ret->clock_good = world->clock_good;
     ret->disk = world->disk;
     ret->config_mounted = world->config_mounted;

@@ -83,7 +83,7 @@ enum lab_tpm {
     LAB_TPM_ABSENT,   /* the firmware announces none */
     LAB_TPM_LATE,     /* announced; no node yet, and not within `wait` */
     LAB_TPM_FAILED,   /* failure mode, confirmed by GetTestResult */
-    LAB_TPM_LOCKED,   /* dictionary-attack lockout */
+    LAB_TPM_LOCKED,   /* answers TPM_RC_LOCKOUT to everything, our keys (noDA) included */
     LAB_TPM_OWNED,    /* somebody set an owner authorisation */
     LAB_TPM_CLEARED,  /* somebody's TPM2_Clear: happens once, the chip is usable */
     LAB_TPM_REPLACED, /* another, empty chip: happens once, the chip is usable */

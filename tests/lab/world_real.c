@@ -52,10 +52,9 @@ static int furnish(struct lab_world *world, const struct lab_device *device)
         idm_device_put_image(&world->device, 1, device->other_slot == LAB_SLOT_AWARE,
                              device->version) != 0)
         return -1;
-    if (lab_real_chip_new(world) != 0 ||
-        lab_real_set_chip(world, device->tpm, device->busy_commands) != 0)
+    if (lab_real_chip_new(world) != 0)
         return -1;
-    return device->provisioned ? lab_real_boot(world) : 0;
+    return lab_real_set_chip(world, device->tpm, device->busy_commands);
 }
 
 static void real_close(struct lab_world *world)
@@ -64,40 +63,6 @@ static void real_close(struct lab_world *world)
         return;
     idm_device_close(&world->device);
     free(world);
-}
-
-static int real_open(struct lab_world **ret, const struct lab_device *device,
-                     char error[LAB_SENTENCE_SIZE])
-{
-    char conf[CONF_SIZE];
-    const struct idm_device_options options = {
-        .legacy = !device->aware,
-        .version = device->version,
-        .rsa = device->rsa,
-        .scheme = scheme_of(device->bootenv),
-        .conf = conf,
-    };
-    struct lab_world *world = calloc(1, sizeof(*world));
-
-    if (world == NULL) {
-        say(error, "out of memory");
-        return -1;
-    }
-    write_settings(device, conf);
-    world->chips = 1;
-    world->clock_good = true;
-    world->config_mounted = world->persist_mounted = true;
-    if (idm_device_open(&world->device, &options) != 0)
-        goto failed;
-    world->device.fat = device->filesystem == LAB_FAT;
-    if (furnish(world, device) != 0)
-        goto failed;
-    *ret = world;
-    return 0;
-failed:
-    say(error, world->device.error);
-    real_close(world);
-    return -1;
 }
 
 /* What lies beside the device's own directories. */
@@ -218,15 +183,11 @@ static bool needs_power(const struct lab_world *world, const struct lab_step *st
     return false;
 }
 
-/* Which chip holds the identity: the one that proved it, or in which a new one was recorded. */
-static void note_identity(struct lab_world *world)
+static int64_t recorded_epoch(struct lab_world *world)
 {
     struct idm_record record;
-    int64_t epoch = lab_real_record(world, &record) ? (int64_t)record.epoch : 0;
 
-    if (epoch != 0 && (world->made_in == 0 || epoch > world->epoch_seen))
-        world->made_in = world->chips;
-    world->epoch_seen = epoch;
+    return lab_real_record(world, &record) ? (int64_t)record.epoch : -1;
 }
 
 static size_t trace_size(struct lab_world *world, const struct lab_step *step)
@@ -248,6 +209,7 @@ static int act_counted(struct lab_world *world, const struct lab_step *step,
 {
     struct idm_device *device = &world->device;
     unsigned long runs = device->runs;
+    int64_t epoch = recorded_epoch(world);
     struct lab_tree before, after;
     int result;
 
@@ -272,7 +234,9 @@ static int act_counted(struct lab_world *world, const struct lab_step *step,
     if (lab_real_tree(device, &after) != 0)
         return -1;
     world->writes = lab_real_changes(&before, &after);
-    note_identity(world);
+    /* An identity that idmode made in this step is the present chip's. */
+    if (recorded_epoch(world) != epoch)
+        world->made_in = world->chips;
     return 0;
 }
 
@@ -290,6 +254,43 @@ static int real_act(struct lab_world *world, const struct lab_step *step, const 
     if (act_counted(world, step, cut, ret) == 0)
         return 0;
     say(ret->error, world->device.error);
+    return -1;
+}
+
+static int real_open(struct lab_world **ret, const struct lab_device *device,
+                     char error[LAB_SENTENCE_SIZE])
+{
+    static const struct lab_step power_on = {.action = LAB_DO_boot};
+    struct lab_result result;
+    char conf[CONF_SIZE];
+    const struct idm_device_options options = {
+        .legacy = !device->aware,
+        .version = device->version,
+        .rsa = device->rsa,
+        .scheme = scheme_of(device->bootenv),
+        .conf = conf,
+    };
+    struct lab_world *world = calloc(1, sizeof(*world));
+
+    if (world == NULL) {
+        say(error, "out of memory");
+        return -1;
+    }
+    write_settings(device, conf);
+    world->chips = 1;
+    world->clock_good = true;
+    world->config_mounted = world->persist_mounted = true;
+    if (idm_device_open(&world->device, &options) != 0)
+        goto failed;
+    world->device.fat = device->filesystem == LAB_FAT;
+    if (furnish(world, device) != 0 ||
+        (device->provisioned && real_act(world, &power_on, NULL, &result) != 0))
+        goto failed;
+    *ret = world;
+    return 0;
+failed:
+    say(error, world->device.error);
+    real_close(world);
     return -1;
 }
 
