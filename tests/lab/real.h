@@ -104,6 +104,8 @@ void lab_real_set_clock(struct lab_world *world, bool good);
 /* Keeps the chip's memory as it is now as that of a new one. */
 int lab_real_chip_new(struct lab_world *world);
 int lab_real_set_chip(struct lab_world *world, enum lab_tpm chip, unsigned int busy_commands);
+/* The chip of a copy starts when it is first asked. */
+int lab_real_chip_runs(struct lab_world *world);
 /* What a reset does to a chip that forgets. */
 int lab_real_chip_reset(struct lab_world *world);
 /* After a fork: the way to the copy's own chip. */

@@ -24,6 +24,11 @@ static void as_new_path(const struct lab_world *world, char ret_path[IDM_DEVICE_
     snprintf(ret_path, IDM_DEVICE_PATH_SIZE, "%s/" AS_NEW, world->device.base);
 }
 
+int lab_real_chip_runs(struct lab_world *world)
+{
+    return did(world, "start the chip", idm_swtpm_resume(&world->device.tpm));
+}
+
 int lab_real_chip_new(struct lab_world *world)
 {
     char path[IDM_DEVICE_PATH_SIZE];
@@ -74,7 +79,7 @@ static int set_owner(struct lab_world *world, bool owned)
 
     if (owned == world->owned)
         return 0;
-    if (did(world, "start the chip", idm_swtpm_resume(&world->device.tpm)) != 0)
+    if (lab_real_chip_runs(world) != 0)
         return -1;
     rc = Tss2_TctiLdr_Initialize(world->device.tpm.tcti, &tcti);
     if (rc == TSS2_RC_SUCCESS)

@@ -171,7 +171,7 @@ int lab_real_key_lives(struct lab_world *world, const char *spki, bool snapshots
     /* The chip itself, whatever the scenario lets it answer. */
     idm_settings_default(&search.settings);
     snprintf(search.settings.tcti, sizeof(search.settings.tcti), "%s", device->tpm.tcti);
-    if (idm_swtpm_resume(&device->tpm) != 0 ||
+    if (lab_real_chip_runs(world) != 0 ||
         idm_tpm_open(&search.tpm, device->root, &search.settings, NULL) != 0)
         result = idm_device_fail(device, "the chip cannot be asked");
     if (result == 0)

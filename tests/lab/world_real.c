@@ -213,7 +213,7 @@ static int act_counted(struct lab_world *world, const struct lab_step *step,
     struct lab_tree before, after;
     int result;
 
-    if (lab_real_tree(device, &before) != 0)
+    if (lab_real_tree(device, &before) != 0 || lab_real_chip_runs(world) != 0)
         return -1;
     device->was_cut = false;
     device->minted = false;

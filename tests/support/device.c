@@ -237,7 +237,7 @@ void idm_device_clock_real(struct idm_device *device)
     device->clock_set = false;
 }
 
-#define VARIABLES_MAX 8u
+#define VARIABLES_MAX 10u
 
 struct environment {
     char text[VARIABLES_MAX][2 * IDM_DEVICE_PATH_SIZE + 64];
@@ -285,6 +285,7 @@ static void put_cut(const struct idm_device *device, struct environment *e)
     if (!device->cut_lasts)
         unlink(path);
     put(e, "IDM_TEST_CUT_COUNT_FILE=%s", path);
+    put(e, "IDM_TEST_CUT_MEMORY=%s/run", device->root);
     if (device->cut_at != 0)
         put(e, "IDM_TEST_CUT=%lu", device->cut_at);
     if (device->cut_after[0] != '\0')

@@ -5,16 +5,20 @@
  *
  *     rename renameat renameat2    a new name stands for the content
  *     unlink unlinkat              a name is gone
- *     fsync fdatasync              content, or a directory's names, have reached the disk
+ *     mkdirat                      a directory is there
+ *     fsync fdatasync              a file's content has reached the disk
  *
  * Steps are numbered from 1 in the order in which they return. Writing one file as
- * "temporary file, write, fsync, rename, fsync directory" is therefore three steps. Not seen: TPM
- * commands, mkdir, writes without fsync, and system calls that do not go through these functions
- * of libc (remove(3) among them).
+ * "temporary file, write, fsync, rename, fsync directory" is therefore two steps: the fsync of a
+ * directory makes nothing that a program which is killed leaves behind. Not seen: TPM commands,
+ * writes without fsync, and system calls that do not go through these functions of libc (remove(3)
+ * among them).
  *
  *     IDM_TEST_CUT=N                 kills the process group right after step N, by SIGKILL
  *     IDM_TEST_CUT_NAME=ACTION       kills it right after the engine's trace line "STATE: ACTION done"
  *                                    was written (engine/run.c): what that action changed is durable
+ *     IDM_TEST_CUT_MEMORY=DIR        what happens below DIR, a real path, is no step: it stands for a file
+ *                                    system in memory
  *     IDM_TEST_CUT_COUNT_FILE=PATH   PATH holds the number of steps so far, in decimal
  *
  * With the count file the numbering is one for all processes that inherit both variables, and goes
@@ -28,15 +32,19 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *count_path;
+static const char *memory;   /* NULL: none */
 static unsigned long cut_at; /* 0: never */
 static atomic_ulong counted; /* of this process, where there is no count file */
 static char cut_line[96];    /* how the line ends after which the power goes; empty: never */
@@ -54,6 +62,7 @@ __attribute__((constructor)) static void read_variables(void)
     char *end = NULL;
 
     count_path = getenv("IDM_TEST_CUT_COUNT_FILE");
+    memory = getenv("IDM_TEST_CUT_MEMORY");
     if (name != NULL &&
         snprintf(cut_line, sizeof(cut_line), ": %s done\n", name) >= (int)sizeof(cut_line))
         die("IDM_TEST_CUT_NAME is no action");
@@ -83,12 +92,44 @@ static unsigned long count_shared(void)
     return n;
 }
 
-static int step(int result)
+static bool in_memory(const char *path)
+{
+    size_t length = strlen(memory);
+
+    return strncmp(path, memory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* Does that, which a name below `dir` stands for, survive a power cut? */
+static bool survives(int dir, const char *name)
+{
+    char link[64], path[PATH_MAX];
+    ssize_t n;
+
+    if (memory == NULL)
+        return true;
+    if (name[0] == '/' || dir == AT_FDCWD)
+        return !in_memory(name);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+    n = readlink(link, path, sizeof(path) - 1);
+    if (n < 0)
+        return true;
+    path[n] = '\0';
+    return !in_memory(path);
+}
+
+static bool is_directory(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int step(int result, bool durable)
 {
     int saved = errno;
     unsigned long n;
 
-    if (result != 0 || (cut_at == 0 && count_path == NULL))
+    if (result != 0 || !durable || (cut_at == 0 && count_path == NULL))
         return result;
     n = count_path != NULL ? count_shared() : atomic_fetch_add(&counted, 1) + 1;
     if (n == cut_at)
@@ -106,25 +147,26 @@ static void *next_of(const char *name)
     return function;
 }
 
-#define STEP(name, parameters, arguments)                                                          \
+#define STEP(name, parameters, arguments, durable)                                                 \
     int name parameters;                                                                           \
     int name parameters                                                                            \
     {                                                                                              \
         static int(*_Atomic next) parameters;                                                      \
         if (next == NULL)                                                                          \
             next = (int(*) parameters)next_of(#name);                                              \
-        return step(next arguments);                                                               \
+        return step(next arguments, durable);                                                      \
     }
 
-STEP(rename, (const char *from, const char *to), (from, to))
+STEP(rename, (const char *from, const char *to), (from, to), survives(AT_FDCWD, to))
 STEP(renameat, (int from_dir, const char *from, int to_dir, const char *to),
-     (from_dir, from, to_dir, to))
+     (from_dir, from, to_dir, to), survives(to_dir, to))
 STEP(renameat2, (int from_dir, const char *from, int to_dir, const char *to, unsigned flags),
-     (from_dir, from, to_dir, to, flags))
-STEP(unlink, (const char *path), (path))
-STEP(unlinkat, (int dir, const char *path, int flags), (dir, path, flags))
-STEP(fsync, (int fd), (fd))
-STEP(fdatasync, (int fd), (fd))
+     (from_dir, from, to_dir, to, flags), survives(to_dir, to))
+STEP(unlink, (const char *path), (path), survives(AT_FDCWD, path))
+STEP(unlinkat, (int dir, const char *path, int flags), (dir, path, flags), survives(dir, path))
+STEP(mkdirat, (int dir, const char *path, mode_t mode), (dir, path, mode), survives(dir, path))
+STEP(fsync, (int fd), (fd), !is_directory(fd))
+STEP(fdatasync, (int fd), (fd), !is_directory(fd))
 
 /* A trace line is written whole, by one call. */
 ssize_t write(int fd, const void *data, size_t size)
