@@ -153,34 +153,11 @@ static int do_it(struct lab_world *world, const struct lab_step *step)
 /* Without power there is no updater and no shell; a disk that never booted may be in an installer. */
 static bool needs_power(const struct lab_world *world, const struct lab_step *step)
 {
-    switch (step->action) {
-    case LAB_DO_install:
-    case LAB_DO_commit:
-    case LAB_DO_hook:
-        return !world->powered;
-    case LAB_DO_factory_reset:
-    case LAB_DO_migrate:
-    case LAB_DO_hold_clear:
-    case LAB_DO_command:
-        return !world->powered && world->device.boots != 0;
-    case LAB_DO_boot:
-    case LAB_DO_label:
-    case LAB_DO_fallback:
-    case LAB_DO_delete:
-    case LAB_DO_empty:
-    case LAB_DO_tear:
-    case LAB_DO_tpm:
-    case LAB_DO_clock:
-    case LAB_DO_disk:
-    case LAB_DO_mount:
-    case LAB_DO_snapshot:
-    case LAB_DO_restore:
-    case LAB_DO_move_disk:
-    case LAB_DO_nothing:
-    case LAB_ACTION_COUNT:
-        break;
-    }
-    return false;
+    bool updater = step->action == LAB_DO_install || step->action == LAB_DO_commit ||
+                   step->action == LAB_DO_hook;
+
+    return step->action != LAB_DO_boot && lab_runs_idmode(step->action) && !world->powered &&
+           (updater || world->device.boots != 0);
 }
 
 static int64_t recorded_epoch(struct lab_world *world)
@@ -213,7 +190,9 @@ static int act_counted(struct lab_world *world, const struct lab_step *step,
     struct lab_tree before, after;
     int result;
 
-    if (lab_real_tree(device, &before) != 0 || lab_real_chip_runs(world) != 0)
+    if (lab_real_tree(device, &before) != 0 ||
+        (step->action != LAB_DO_boot && lab_runs_idmode(step->action) &&
+         lab_real_chip_runs(world) != 0))
         return -1;
     device->was_cut = false;
     device->minted = false;
