@@ -137,6 +137,8 @@ struct idm_cert_profile {
 enum idm_tpm_object {
     IDM_OBJECT_EMPTY,
     IDM_OBJECT_OURS,     /* exactly the attributes that idmode gives this role */
+    IDM_OBJECT_IMPORTED, /* exactly those of a device key that was made outside: ours only where the
+                            record or our parent beside it says so */
     IDM_OBJECT_STRANGER, /* anything else: never moved, never removed */
 };
 
@@ -278,6 +280,18 @@ struct idm_backends {
     /* A new device key under the parent, as TSS2 PRIVATE KEY file; not persisted. */
     int (*tpm_key_create)(void *self, uint32_t parent_handle, enum idm_algorithm algorithm,
                           struct idm_bytes *ret_tss2, struct idm_error *err);
+    /* A software key from outside, wrapped in software for the parent of that Name, becomes its child,
+     * as TSS2 PRIVATE KEY file; not persisted. USAGE: no algorithm that idmode uses; TPM_TAKEN: another
+     * object is at the parent's handle; CORRUPT: not one good key. */
+    int (*tpm_key_import)(void *self, uint32_t parent_handle,
+                          const uint8_t parent_name[IDM_NAME_SIZE], const struct idm_bytes *key_pem,
+                          struct idm_bytes *ret_tss2, struct idm_error *err);
+    /* May a key that idmode did not make be a device key? By its attributes (sign, not restricted,
+     * userWithAuth, noDA; fixedTPM and sensitiveDataOrigin unless `imported`), its algorithm and
+     * scheme, and a signature that is good under it. REFUSED, with the reason; TPM_EMPTY, TPM_UNFIT,
+     * CORRUPT as with sign. ret->what: OURS or IMPORTED for exactly our attributes, else STRANGER. */
+    int (*tpm_key_check)(void *self, const struct idm_signer *signer, bool imported,
+                         struct idm_tpm_object_info *ret, struct idm_error *err);
     /* The file's key at `handle`; there already: success. TPM_TAKEN when another object is there.
      */
     int (*tpm_key_persist)(void *self, const struct idm_bytes *tss2, uint32_t parent_handle,

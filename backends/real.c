@@ -251,6 +251,19 @@ static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm
     return idm_tpm_key_create(tpm_of(self), parent_handle, algorithm, ret_tss2, err);
 }
 
+static int tpm_key_import(void *self, uint32_t parent_handle,
+                          const uint8_t parent_name[IDM_NAME_SIZE], const struct idm_bytes *key_pem,
+                          struct idm_bytes *ret_tss2, struct idm_error *err)
+{
+    return idm_tpm_key_import(tpm_of(self), parent_handle, parent_name, key_pem, ret_tss2, err);
+}
+
+static int tpm_key_check(void *self, const struct idm_signer *signer, bool imported,
+                         struct idm_tpm_object_info *ret, struct idm_error *err)
+{
+    return idm_tpm_key_check(tpm_of(self), signer, imported, ret, err);
+}
+
 static int tpm_key_persist(void *self, const struct idm_bytes *tss2, uint32_t parent_handle,
                            uint32_t handle, struct idm_error *err)
 {
@@ -349,6 +362,8 @@ static const struct idm_backends functions = {
     .tpm_counter_increment = tpm_counter_increment,
     .tpm_parent_make = tpm_parent_make,
     .tpm_key_create = tpm_key_create,
+    .tpm_key_import = tpm_key_import,
+    .tpm_key_check = tpm_key_check,
     .tpm_key_persist = tpm_key_persist,
     .tpm_evict = tpm_evict,
     .tpm_seal = tpm_seal,

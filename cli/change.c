@@ -101,7 +101,7 @@ static const char *way_out(enum idm_reason reason, enum idm_state state)
     case IDM_R_witness_lost:
         return "retry, accept-epoch";
     case IDM_R_record_corrupt:
-        return state == IDM_S_none ? "retry, new-identity" : "retry";
+        return state == IDM_S_none ? "retry, reuse, new-identity" : "retry";
     default:
         return "retry";
     }
@@ -147,7 +147,8 @@ static int clear_hold(const struct idm_options *options)
     } ways[] = {{"retry", IDM_REQ_RELEASE_RETRY},
                 {"legacy", IDM_REQ_RELEASE_LEGACY},
                 {"accept-epoch", IDM_REQ_RELEASE_EPOCH},
-                {"new-identity", IDM_REQ_RELEASE_NEW}};
+                {"new-identity", IDM_REQ_RELEASE_NEW},
+                {"reuse", IDM_REQ_RELEASE_REUSE}};
     struct idm_ask ask = {.named = reason_of(options->reason)};
     if (ask.named == IDM_R_none)
         return idm_misuse(options, "--reason", "name the reason that idmode hold show prints");
@@ -159,7 +160,7 @@ static int clear_hold(const struct idm_options *options)
         ask.kind = ways[i].kind;
         return idm_run_request(options, &ask, false);
     }
-    return idm_misuse(options, "--to", "it is retry, legacy, accept-epoch or new-identity");
+    return idm_misuse(options, "--to", "it is retry, reuse, legacy, accept-epoch or new-identity");
 }
 
 int idm_command_hold(const struct idm_options *options)

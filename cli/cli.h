@@ -82,6 +82,8 @@ int idm_command_cert(const struct idm_options *options);
 int idm_command_history(const struct idm_options *options);
 int idm_command_doctor(const struct idm_options *options);
 int idm_command_hold(const struct idm_options *options);
+int idm_command_import(const struct idm_options *options);
+int idm_command_adopt(const struct idm_options *options);
 int idm_command_factory_reset(const struct idm_options *options);
 
 #endif

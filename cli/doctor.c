@@ -23,8 +23,21 @@ static void look_at_files(json_t *findings, const struct idm_facts *f)
     line(findings, "legacy key", idm_seal_words(f->seal));
 }
 
-static void look_at_chip(json_t *findings, const struct idm_facts *f)
+static const char *origin_words(const struct idm_record *r)
 {
+    if (r->origin & IDM_KEY_IMPORTED)
+        return "imported: it was made outside of the TPM, and copies of it may exist";
+    if (r->origin & IDM_KEY_ADOPTED)
+        return "adopted: it was in the TPM before idmode was";
+    return r->origin & IDM_KEY_REUSED
+               ? "used again by an operator's word, after its record was lost"
+               : "made in the TPM by idmode";
+}
+
+static void look_at_chip(json_t *findings, const struct idm_facts *f, const struct idm_record *r)
+{
+    if (r && (f->state == IDM_S_tpm_dual || f->state == IDM_S_tpm || f->key_given))
+        line(findings, "device key", origin_words(r));
     line(findings, "TPM",
          f->chip == IDM_CHIP_UNASKED ? "not asked: nothing depends on it now"
                                      : idm_chip_name(f->chip));
@@ -93,7 +106,7 @@ int idm_command_doctor(const struct idm_options *options)
     json_t *findings = json_array();
     line(findings, "state on record", idm_state_name(f->state));
     look_at_files(findings, f);
-    look_at_chip(findings, f);
+    look_at_chip(findings, f, idm_engine_record(s.engine));
     look_at_images(findings, f);
     if (s.settings.invalid)
         line(findings, "configuration", s.settings.invalid_error.why);

@@ -40,6 +40,8 @@ static const struct row {
     {"digest", 0, TEXT, AT(digest), "sign"},
     {"in", 0, TEXT, AT(in), "sign"},
     {"out", 0, TEXT, AT(out), "sign"},
+    {"key", 0, TEXT, AT(key), "import"},
+    {"imported", 0, FLAG, AT(imported), "adopt"},
     {"prepared", 0, FLAG, AT(prepared), "cert"},
     {"lines", 'n', NUMBER, AT(lines), "history"},
     {"yes", 0, FLAG, AT(yes), "factory-reset hold"},

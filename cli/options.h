@@ -18,8 +18,8 @@ struct idm_options {
     bool json, quiet, verbose, help, version;
     /* of single commands */
     const char *target_aware, *target_format, *target_version, *target_slot, *install_id;
-    const char *format, *digest, *in, *out, *reset, *without_tpm, *reason, *to;
-    bool strict, yes, next_boot, prepared;
+    const char *format, *digest, *in, *out, *reset, *without_tpm, *reason, *to, *key;
+    bool imported, strict, yes, next_boot, prepared;
     int lines;                           /* -n; -1: not given */
     int words;                           /* how many of word[] there are */
     const char *word[IDM_OPTIONS_WORDS]; /* the command and its arguments */

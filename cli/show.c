@@ -38,7 +38,9 @@ static void print_identity(const json_t *doc)
     if (json_is_object(json_object_get(doc, "identity"))) {
         (void)printf("  identity     %s\n", text_at(doc, "identity", "subject"));
         (void)printf("    certificate %s\n", text_at(doc, "identity", "cert_sha256"));
-        (void)printf("    key         %s\n", text_at(doc, "identity", "spki_sha256"));
+        bool imported = json_is_true(json_object_get(json_object_get(doc, "identity"), "imported"));
+        (void)printf("    key         %s%s\n", text_at(doc, "identity", "spki_sha256"),
+                     imported ? " (imported: made outside of the TPM)" : "");
         (void)printf("    valid       %s to %s\n", text_at(doc, "identity", "not_before"),
                      text_at(doc, "identity", "not_after"));
     }
@@ -121,11 +123,14 @@ int idm_command_status(const struct idm_options *options)
 static void print_line(const json_t *line)
 {
     const char *reason = text_at(line, NULL, "reason");
-    (void)printf("%s  %-8s epoch %-3lld %-10s → %-10s %s%s%s\n", text_at(line, NULL, "at"),
+    const char *origin = json_is_true(json_object_get(line, "imported"))  ? ", imported key"
+                         : json_is_true(json_object_get(line, "adopted")) ? ", adopted key"
+                                                                          : "";
+    (void)printf("%s  %-8s epoch %-3lld %-10s → %-10s %s%s%s%s\n", text_at(line, NULL, "at"),
                  text_at(line, NULL, "kind"),
                  (long long)json_integer_value(json_object_get(line, "epoch")),
                  text_at(line, NULL, "from"), text_at(line, NULL, "to"),
-                 text_at(line, NULL, "event"), *reason ? ", " : "", reason);
+                 text_at(line, NULL, "event"), *reason ? ", " : "", reason, origin);
 }
 
 /* The whole history as a JSON array, the oldest first; lines that a cut tore are left out. */

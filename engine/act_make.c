@@ -85,8 +85,7 @@ int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
     return use_srk_as_parent(e, rc == IDM_E_TPM_FULL, err);
 }
 
-/* Does this file's key live under the parent that stands in the chip now? */
-static bool tss2_works(struct idm_engine *e, enum idm_file file, const struct idm_seen_tss2 *seen)
+bool idm_tss2_works(struct idm_engine *e, enum idm_file file, const struct idm_seen_tss2 *seen)
 {
     static const uint8_t probe[IDM_SHA256_SIZE] = "idmode probe of a key file v1";
     struct idm_signature signature = {0};
@@ -99,8 +98,7 @@ static bool tss2_works(struct idm_engine *e, enum idm_file file, const struct id
     return e->be->sign(e->be->self, &signer, IDM_SHA256, probe, &signature, NULL) == 0;
 }
 
-static int note_device_key(struct idm_engine *e, const struct idm_bytes *tss2,
-                           struct idm_error *err)
+int idm_note_device_key(struct idm_engine *e, const struct idm_bytes *tss2, struct idm_error *err)
 {
     struct idm_tss2_info info = {0};
     int rc = e->be->tss2_inspect(e->be->self, tss2, &info, err);
@@ -128,13 +126,15 @@ static bool key_at_handle(struct idm_engine *e)
 int idm_do_make_tss2_files(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_tpm_layout layout = idm_layout(e);
+    if (e->record.origin)
+        return idm_place_given_key(e, err);
     if (layout.storage == IDM_STORE_PERSISTENT && key_at_handle(e))
         return 0;
     int rc = 0;
-    if (tss2_works(e, IDM_F_PERSIST_TSS2, &e->tss2_persist))
+    if (idm_tss2_works(e, IDM_F_PERSIST_TSS2, &e->tss2_persist))
         rc = idm_bytes_set(&e->fresh_tss2, e->files[IDM_F_PERSIST_TSS2].bytes.data,
                            e->files[IDM_F_PERSIST_TSS2].bytes.size);
-    else if (tss2_works(e, IDM_F_CONFIG_TSS2, &e->tss2_config))
+    else if (idm_tss2_works(e, IDM_F_CONFIG_TSS2, &e->tss2_config))
         rc = idm_bytes_set(&e->fresh_tss2, e->files[IDM_F_CONFIG_TSS2].bytes.data,
                            e->files[IDM_F_CONFIG_TSS2].bytes.size);
     else
@@ -142,7 +142,7 @@ int idm_do_make_tss2_files(struct idm_engine *e, struct idm_error *err)
                                    &e->fresh_tss2, err);
     if (rc)
         return rc;
-    rc = note_device_key(e, &e->fresh_tss2, err);
+    rc = idm_note_device_key(e, &e->fresh_tss2, err);
     if (rc || layout.storage == IDM_STORE_PERSISTENT)
         return rc;
     rc = idm_put(e, IDM_F_PERSIST_TSS2, &e->fresh_tss2, err);
@@ -319,6 +319,10 @@ static const struct idm_bytes *unfinished_tpm_cert(const struct idm_engine *e)
         return &e->files[IDM_F_PERSIST_TPM_CERT].bytes;
     if (e->tpm_cert_config.rc == 0 && idm_same(e->tpm_cert_config.info.spki, spki, IDM_SHA256_SIZE))
         return &e->files[IDM_F_CONFIG_TPM_CERT].bytes;
+    /* An adopted key keeps the certificate by which controllers know it. */
+    if (e->record.origin && e->config_cert.rc == 0 &&
+        idm_same(e->config_cert.info.spki, spki, IDM_SHA256_SIZE))
+        return &e->files[IDM_F_CONFIG_CERT].bytes;
     return NULL;
 }
 

@@ -20,8 +20,8 @@ static void close_plan(struct idm_record *r)
     r->staged = 0;
 }
 
-/* A new record takes its settings from the configuration; they stay with the identity. */
-static void begin_record(struct idm_engine *e)
+/* They stay with the identity. */
+void idm_begin_record(struct idm_engine *e)
 {
     const struct idm_settings *s = e->settings;
     const struct idm_backends *be = e->be;
@@ -86,6 +86,7 @@ static void bury_tpm_identity(struct idm_record *r)
     memset(r->device_name, 0, IDM_NAME_SIZE);
     memset(r->tpm_spki, 0, IDM_SHA256_SIZE);
     memset(r->tpm_cert, 0, IDM_SHA256_SIZE);
+    r->origin = 0;
 }
 
 /* Where the chip is another one, or lost what it held, its witness and Names say nothing any more. */
@@ -138,7 +139,12 @@ int idm_do_rewrite_record_copy(struct idm_engine *e, struct idm_error *err)
 
 int idm_do_record_begin(struct idm_engine *e, struct idm_error *err)
 {
-    begin_record(e);
+    idm_begin_record(e);
+    return idm_write_begun(e, err);
+}
+
+int idm_write_begun(struct idm_engine *e, struct idm_error *err)
+{
     enter_next(e);
     e->record.intent = (uint8_t)idm_plan_info(e->cell.plan)->intent;
     e->record.staged = 0;
@@ -254,7 +260,7 @@ int idm_do_record_adopted(struct idm_engine *e, struct idm_error *err)
     uint8_t previous[IDM_SHA256_SIZE] = {0};
     if (e->recorded)
         memcpy(previous, active_cert(r), sizeof previous);
-    begin_record(e);
+    idm_begin_record(e);
     rebaseline(e);
     /* `migrating` keeps the prepared identity beside the adopted pair. */
     if (e->cell.next != IDM_S_migrating)
@@ -316,7 +322,7 @@ int idm_do_record_tpm_identity(struct idm_engine *e, struct idm_error *err)
     struct idm_tpm_object_info parent = {0};
     const struct idm_backends *be = e->be;
     bool found = !e->recorded;
-    begin_record(e);
+    idm_begin_record(e);
     if (found) { /* no record: the certificate in the config directory is that of our handle's key
                   */
         uint64_t value = 0;
@@ -329,6 +335,7 @@ int idm_do_record_tpm_identity(struct idm_engine *e, struct idm_error *err)
         memcpy(r->parent_name, parent.name, IDM_NAME_SIZE);
         memcpy(r->tpm_spki, device.key.spki, IDM_SHA256_SIZE);
         memcpy(r->tpm_cert, e->config_cert.info.sha256, IDM_SHA256_SIZE);
+        r->origin = device.what == IDM_OBJECT_IMPORTED ? IDM_KEY_IMPORTED : 0;
         r->algorithm = (uint8_t)device.key.algorithm;
         rc = be->tpm_counter_read(be->self, r->counter_index, &value, NULL);
         r->has_witness = rc == 0;
@@ -369,7 +376,7 @@ static int bury_handles(struct idm_engine *e, struct idm_error *err)
         int rc = be->tpm_object(be->self, places[i].handle, places[i].role, &info, err);
         if (rc)
             return rc;
-        if (info.what != IDM_OBJECT_OURS)
+        if (!idm_is_ours(e, &info))
             continue;
         idm_record_bury_name(r, info.name);
         idm_record_bury_spki(r, info.key.spki);
@@ -439,7 +446,7 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     uint8_t previous[IDM_SHA256_SIZE];
     bool chip = e->cell.plan == IDM_P_begin_reset;
     bool again = e->recorded && r->state == IDM_S_resetting;
-    begin_record(e);
+    idm_begin_record(e);
     memcpy(previous, again ? r->change_previous : active_cert(r), sizeof previous);
     bury_recorded(r);
     bury_files(e);

@@ -26,8 +26,7 @@ struct idm_tpm_layout idm_layout(const struct idm_engine *e)
                                    .legacy = (enum idm_legacy_key)r->legacy_key};
 }
 
-/* What an error of any TPM call says about the chip; USABLE when it is about one object only. */
-static enum idm_chip chip_of(int rc)
+enum idm_chip idm_chip_of(int rc)
 {
     switch (rc) {
     case IDM_E_TPM_ABSENT:
@@ -54,7 +53,7 @@ static enum idm_chip chip_of(int rc)
  * other trouble may pass. */
 static enum idm_chip chip_of_virgin(int rc)
 {
-    enum idm_chip chip = chip_of(rc);
+    enum idm_chip chip = idm_chip_of(rc);
     return chip == IDM_CHIP_FAILED && rc != IDM_E_TPM_FAILED ? IDM_CHIP_BUSY : chip;
 }
 
@@ -110,7 +109,7 @@ static int sign_and_verify(struct idm_engine *e, const struct idm_signer *signer
 /* Only these say something about one copy; everything else is about the chip. */
 static bool copy_failed(int rc)
 {
-    return chip_of(rc) == IDM_CHIP_USABLE;
+    return idm_chip_of(rc) == IDM_CHIP_USABLE;
 }
 
 /* A handle is only a number: what signs there counts when its signature is the certificate's. */
@@ -155,14 +154,14 @@ static enum idm_chip verdict(struct idm_engine *e)
     if (!idm_all_zero(r->ek_name, IDM_NAME_SIZE)) {
         int rc = e->be->tpm_ek_name(e->be->self, name, NULL);
         if (rc)
-            return chip_of(rc) == IDM_CHIP_USABLE ? IDM_CHIP_FAILED : chip_of(rc);
+            return idm_chip_of(rc) == IDM_CHIP_USABLE ? IDM_CHIP_FAILED : idm_chip_of(rc);
         if (!idm_same(name, r->ek_name, IDM_NAME_SIZE))
             return IDM_CHIP_REPLACED;
     }
     if (!idm_all_zero(r->srk_name, IDM_NAME_SIZE)) {
         int rc = e->be->tpm_srk_name(e->be->self, r->srk_handle, name, NULL);
-        if (rc && chip_of(rc) != IDM_CHIP_USABLE)
-            return chip_of(rc);
+        if (rc && idm_chip_of(rc) != IDM_CHIP_USABLE)
+            return idm_chip_of(rc);
         if (rc == 0 && !idm_same(name, r->srk_name, IDM_NAME_SIZE))
             return IDM_CHIP_CLEARED;
     }
@@ -186,7 +185,7 @@ static void ask_counter(struct idm_engine *e)
         view->counter = IDM_COUNTER_LOST;
         return;
     }
-    view->chip = e->record.state == IDM_S_blank ? chip_of_virgin(rc) : chip_of(rc);
+    view->chip = e->record.state == IDM_S_blank ? chip_of_virgin(rc) : idm_chip_of(rc);
     if (rc)
         return;
     idm_record_counter_range(&e->record, &low, &high);
@@ -201,13 +200,25 @@ static void ask_handle(struct idm_engine *e)
     struct idm_tpm_layout layout = idm_layout(e);
     struct idm_tpm_object_info info = {0};
     int rc = e->be->tpm_object(e->be->self, layout.device_handle, IDM_ROLE_DEVICE, &info, NULL);
-    view->chip = e->record.state == IDM_S_blank ? chip_of_virgin(rc) : chip_of(rc);
+    view->chip = e->record.state == IDM_S_blank ? chip_of_virgin(rc) : idm_chip_of(rc);
+    view->given_at_handle = rc == 0 && info.what != IDM_OBJECT_EMPTY && e->record.origin &&
+                            idm_same(info.key.spki, e->record.tpm_spki, IDM_SHA256_SIZE);
     if (rc || info.what != IDM_OBJECT_OURS)
         return;
     bool dead = idm_record_is_dead_name(&e->record, info.name);
     bool named = idm_same(info.name, e->record.device_name, IDM_NAME_SIZE);
     view->unnamed_key = e->recorded && !named && !dead && !e->record.has_witness &&
                         e->record.intent == IDM_INTENT_none;
+}
+
+bool idm_is_ours(struct idm_engine *e, const struct idm_tpm_object_info *info)
+{
+    struct idm_tpm_object_info parent = {0};
+    if (info->what != IDM_OBJECT_IMPORTED)
+        return info->what == IDM_OBJECT_OURS;
+    return e->be->tpm_object(e->be->self, idm_layout(e).parent_handle, IDM_ROLE_PARENT, &parent,
+                             NULL) == 0 &&
+           parent.what == IDM_OBJECT_OURS;
 }
 
 /* Without a record: does the chip hold anything that is exactly ours, and does it prove the
@@ -227,6 +238,8 @@ static void ask_virgin(struct idm_engine *e)
     view->chip = chip_of_virgin(counter);
     if (view->chip != IDM_CHIP_USABLE)
         return;
+    if (device.what == IDM_OBJECT_IMPORTED)
+        device.what = parent.what == IDM_OBJECT_OURS ? IDM_OBJECT_OURS : IDM_OBJECT_STRANGER;
     bool ours = device.what == IDM_OBJECT_OURS || parent.what == IDM_OBJECT_OURS || counter == 0;
     bool stranger = device.what == IDM_OBJECT_STRANGER || parent.what == IDM_OBJECT_STRANGER ||
                     counter == IDM_E_TPM_TAKEN;
@@ -259,7 +272,8 @@ static bool key_in_chip(const struct idm_engine *e)
 
 static bool request_asks_chip(enum idm_request_kind request)
 {
-    return request == IDM_REQ_RESET || request == IDM_REQ_PREPARE || request == IDM_REQ_COMMIT;
+    return request == IDM_REQ_RESET || request == IDM_REQ_PREPARE || request == IDM_REQ_COMMIT ||
+           request == IDM_REQ_IMPORT || request == IDM_REQ_ADOPT;
 }
 
 static bool chip_needed(const struct idm_engine *e)
@@ -300,7 +314,7 @@ static void ask_recorded(struct idm_engine *e)
     view->chip = IDM_CHIP_USABLE;
     if (key_in_chip(e)) {
         int rc = prove(e);
-        view->chip = chip_of(rc);
+        view->chip = idm_chip_of(rc);
         if (rc == 0)
             view->proof = IDM_PROOF_GIVEN;
         else if (view->chip == IDM_CHIP_USABLE) {

@@ -68,13 +68,17 @@ void idm_engine_close(struct idm_engine *engine);
 /* The boot loop; publishes mode, status, certificate and key reference. Returns ret->exit. */
 enum idm_exit idm_engine_boot(struct idm_engine *engine, struct idm_outcome *ret);
 
-/* A request: boot loop, request, boot loop. ret->exit is that of the request: refusals 1 (among hooks
+/* A request: boot loop, request, boot loop; a key that is given comes before the first boot loop, which
+ * would make one. ret->exit is that of the request: refusals 1 (among hooks
  * only pre-install), failed operations 5, a held device 0 where the request itself was carried out. */
 struct idm_ask {
     enum idm_request_kind kind;
     const struct idm_target *target; /* hooks; else NULL */
     bool without_tpm;                /* factory reset: the operator says that the chip is gone */
     bool clears;                     /* factory reset: by TPM2_Clear */
+    const struct idm_bytes *key;     /* import: PEM private key; adopt by file: TSS2 PRIVATE KEY */
+    uint32_t handle;                 /* adopt: the key's persistent handle; 0: by file */
+    bool imported;                   /* adopt: the operator says that the key was made outside */
     enum idm_reason named;           /* releases: the reason that the operator named */
 };
 enum idm_exit idm_engine_request(struct idm_engine *engine, const struct idm_ask *ask,

@@ -177,6 +177,8 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->unnamed_key = e->chip.unnamed_key;
     f->witnessed = r->has_witness;
     f->clear_refused = e->chip.clear_refused;
+    f->key_given = r->origin != 0;
+    f->key_awaited = idm_given_is_awaited(e);
     f->chip_required = e->settings->use == IDM_USE_REQUIRED;
     f->reset_pending = r->reset_pending;
     f->chip_reset_since = e->chip.has_reset_count && e->chip.reset_count > r->reset_reset_count;

@@ -23,6 +23,10 @@ static char *entry(const struct idm_engine *e, const char *kind, enum idm_event 
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "at", when, "kind", kind, "event",
                   idm_event_name(event), "from", idm_state_name(from), "to", idm_state_name(to),
                   "epoch", (int)e->record.epoch, "reason", idm_reason_word(reason));
+    if (line && e->record.origin & IDM_KEY_IMPORTED)
+        (void)json_object_set_new(line, "imported", json_true());
+    if (line && e->record.origin & IDM_KEY_ADOPTED)
+        (void)json_object_set_new(line, "adopted", json_true());
     char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     json_decref(line);
     return text;

@@ -3,7 +3,8 @@
  *
  *   facts.c     evidence → struct idm_facts          chip.c   the part of it that asks the TPM
  *   slots.c     images, installations, trials        copies.c record and files, read and written
- *   act_*.c     actions                              run.c    the loop, requests
+ *   act_*.c     actions (act_given.c: keys that idmode did not make)
+ *                                                    run.c    the loop, requests
  *   outcome.c   mode, reasons, exit code             use.c    signatures, certificates
  *   publish.c publish_key.c   /run                   history.c
  */
@@ -45,6 +46,7 @@ struct idm_chip_view {
     bool cert_of_chip;
     bool handle_missing;    /* the key works from its file, but is not at its handle */
     bool replaced_knows_us; /* another chip, which has our counter index */
+    bool given_at_handle;   /* the key that is being adopted, or was imported, is at its handle */
     bool clear_refused;     /* asked only for a reset by TPM2_Clear */
     bool has_reset_count;
     uint32_t reset_count;
@@ -58,6 +60,16 @@ struct idm_images {
     uint8_t own_fingerprint[IDM_SHA256_SIZE];
     uint8_t other_fingerprint[IDM_SHA256_SIZE];
     uint8_t boot[IDM_SHA256_SIZE]; /* hash of the boot id */
+};
+
+/* A key that somebody wants to be the device's, looked into. */
+struct idm_given {
+    char unfit[256]; /* why it may not be; empty: it may */
+    uint8_t name[IDM_NAME_SIZE];
+    struct idm_key_info key;
+    uint8_t origin;
+    uint32_t handle; /* where it stands already; 0: in a file */
+    bool under_srk;
 };
 
 struct idm_engine {
@@ -82,6 +94,8 @@ struct idm_engine {
     struct idm_cell cell;
     enum idm_event event;
     const struct idm_target *target;
+    struct idm_given given;
+    const struct idm_bytes *given_key; /* of the request that runs, or NULL */
     struct idm_bytes fresh_tss2; /* a key that is not on disk, with key-storage = persistent */
 
     /* this process */
@@ -143,6 +157,8 @@ void idm_read_facts(struct idm_engine *e);
 /* The part of it that the files of the identities say. */
 void idm_file_facts(struct idm_engine *e, struct idm_facts *facts);
 void idm_ask_chip(struct idm_engine *e);
+/* What an error of any TPM call says about the chip; USABLE when it is about one object only. */
+enum idm_chip idm_chip_of(int rc);
 /* A signature by the TPM key on record, by handle or by file, that is good under its certificate. The
  * codes of backends.sign; MISMATCH: somebody else's key signed. */
 int idm_tpm_sign_active(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
@@ -173,6 +189,27 @@ int idm_issue(struct idm_engine *e, const struct idm_signer *signer,
 /* Looks into what an action just wrote to the store, so that later actions of the plan see it. The
  * certificate may be missing, the key may not. */
 int idm_reload_store(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+
+/* A new record, with the settings of today; nothing where there is one. */
+void idm_begin_record(struct idm_engine *e);
+/* Writes it with the cell's state and its plan's intent. */
+int idm_write_begun(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+/* For an object found without a record at `handle`: is it a device key that we may call ours? An
+ * imported one is, where our parent stands beside it. */
+bool idm_is_ours(struct idm_engine *e, const struct idm_tpm_object_info *info);
+
+/* ---- act_given.c ---- */
+/* Looks into the key that is asked to become the device's: e->given. */
+void idm_look_at_given(struct idm_engine *e, const struct idm_ask *ask);
+/* Is the key that the record waits for in no file and at no handle, and does nobody give it now? */
+bool idm_given_is_awaited(const struct idm_engine *e);
+/* make_tss2_files for such a key. */
+int idm_place_given_key(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+/* Does this file's key live under the parent that stands in the chip now? */
+bool idm_tss2_works(struct idm_engine *e, enum idm_file file, const struct idm_seen_tss2 *seen);
+/* Name and public key of the file's key, into the record. */
+int idm_note_device_key(struct idm_engine *e, const struct idm_bytes *tss2,
+                        struct idm_error *err) IDM_NODISCARD;
 
 /* ---- outcome.c ---- */
 struct idm_loop_end {

@@ -65,7 +65,9 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_legacy_changed);
     if (r->owned && tpm_active)
         reasons |= bit(IDM_R_tpm_owned);
-    if (r->weak_parent && tpm_active)
+    /* A copy of an adopted key may lie anywhere below the storage root key. */
+    bool weak_key = r->origin & IDM_KEY_ADOPTED && r->key_storage == IDM_STORE_PERSISTENT;
+    if ((r->weak_parent || weak_key) && tpm_active)
         reasons |= bit(IDM_R_reset_weak);
     if (r->reset_pending || r->state == IDM_S_resetting)
         reasons |= bit(IDM_R_reset_incomplete);

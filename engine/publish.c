@@ -73,7 +73,7 @@ static json_t *identity_json(struct idm_engine *e)
                      time_or_null(info.not_before), "not_after", time_or_null(info.not_after),
                      "cert_path", "/run/idmode/device.cert.pem", "key_path",
                      "/run/idmode/device.key.pem", "key_uri", "idmode:", "imported",
-                     (int)e->record.imported);
+                     (int)(tpm_active(&e->record) && e->record.origin & IDM_KEY_IMPORTED));
 }
 
 static const char *legacy_storage(const struct idm_engine *e)

@@ -115,7 +115,7 @@ static void walk_sticky(struct walk *w, struct idm_record *r)
     N(r->ever_plain);
     N(r->malfunction);
     N(r->legacy_changed);
-    N(r->imported);
+    N(r->origin);
     N(r->owned);
     N(r->weak_parent);
     N(r->seal);

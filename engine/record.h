@@ -23,6 +23,10 @@
 
 enum idm_slot_kind { IDM_SLOT_UNKNOWN, IDM_SLOT_LEGACY, IDM_SLOT_AWARE, IDM_SLOT_EMPTY };
 
+/* Bits. IMPORTED: made outside of the chip, so that other copies of it may exist. ADOPTED: it was in
+ * the chip before idmode was. REUSED: idmode's own, but its record was lost; an operator named it. */
+enum idm_key_origin { IDM_KEY_IMPORTED = 1, IDM_KEY_ADOPTED = 2, IDM_KEY_REUSED = 4 };
+
 enum idm_tombstone_kind { IDM_TOMB_FREE, IDM_TOMB_NAME, IDM_TOMB_SPKI };
 
 struct idm_tombstone {
@@ -105,8 +109,8 @@ struct idm_record {
     uint8_t ever_plain;     /* the legacy key was once on storage in the clear */
     uint8_t malfunction;    /* the chip was broken at first use */
     uint8_t legacy_changed; /* reported until the next committed installation */
-    uint8_t imported;
-    uint8_t owned;       /* made without the owner's authorisation: what needs it is missing */
+    uint8_t origin; /* of the TPM key: 0 made by idmode in the chip, else enum idm_key_origin */
+    uint8_t owned;  /* made without the owner's authorisation: what needs it is missing */
     uint8_t weak_parent; /* the SRK is the parent: a reset cannot make old key files useless */
 
     /* seal, reset */

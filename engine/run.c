@@ -231,12 +231,31 @@ static struct idm_request fold_request(const struct idm_engine *e, const struct 
                                   .clears = ask->clears,
                                   .named = ask->named,
                                   .held_for = before->reason};
+    if (ask->kind == IDM_REQ_IMPORT || ask->kind == IDM_REQ_ADOPT ||
+        ask->kind == IDM_REQ_RELEASE_REUSE) {
+        request.unfit = e->given.unfit[0] ? e->given.unfit : NULL;
+        request.key_certified =
+            e->config_cert.rc == 0 &&
+            idm_same(e->config_cert.info.spki, e->given.key.spki, IDM_SHA256_SIZE);
+    }
     if (is_hook(ask->kind)) {
         request.target_legacy =
             ask->target->kind == IDM_SLOT_LEGACY || ask->target->kind == IDM_SLOT_UNKNOWN;
         request.late = idm_hook_is_late(e, ask->kind, ask->target);
     }
     return request;
+}
+
+static const char *why_refused(const struct idm_engine *e, const struct idm_request *request,
+                               const struct idm_verdict *v)
+{
+    const char *why = NULL;
+    if (v->event == IDM_EV_reset_refused)
+        why = idm_reset_obstacle(&e->facts, request);
+    if (v->event == IDM_EV_given_key_refused ||
+        (v->event == IDM_EV_release_refused && request->kind == IDM_REQ_RELEASE_REUSE))
+        why = idm_key_obstacle(&e->facts, request);
+    return why ? why : v->cell.why;
 }
 
 /* Carries the request out; what it gives back is the request's part of the outcome. */
@@ -252,9 +271,32 @@ static void carry_out(struct idm_engine *e, const struct idm_request *request,
         ret->exit = IDM_EXIT_FAILED;
     } else if (v.cell.kind == IDM_CELL_REFUSE) {
         ret->exit = v.cell.exit == 1 ? IDM_EXIT_REFUSED : IDM_EXIT_FAILED;
-        ret->refused =
-            v.event == IDM_EV_reset_refused ? idm_reset_obstacle(&e->facts, request) : v.cell.why;
+        ret->refused = why_refused(e, request, &v);
     }
+}
+
+/* On a device without an identity a boot loop would make a key where one is to be given. */
+static bool comes_first(struct idm_engine *e, const struct idm_ask *ask)
+{
+    if (ask->kind != IDM_REQ_IMPORT && ask->kind != IDM_REQ_ADOPT)
+        return false;
+    idm_read_facts(e);
+    bool again = e->facts.state == IDM_S_blank && e->facts.key_given && !e->facts.staged;
+    return e->facts.state == IDM_S_none || again;
+}
+
+/* Nothing was changed and nothing is published: another key must not be made instead. */
+static enum idm_exit nothing_given(struct idm_engine *e, const struct idm_outcome *asked,
+                                   struct idm_outcome *ret)
+{
+    static const struct idm_loop_end end = {0};
+    e->given_key = NULL;
+    idm_conclude(e, &end, ret);
+    ret->exit = asked->exit;
+    ret->request_event = asked->request_event;
+    ret->refused = asked->refused;
+    ret->error = asked->error;
+    return ret->exit;
 }
 
 enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask,
@@ -265,18 +307,27 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     e->request = ask->kind;
     e->target = ask->target;
     e->ask = ask;
-    boot_loop(e, &end);
+    e->given_key = ask->key;
+    bool given = comes_first(e, ask);
+    if (given)
+        end = (struct idm_loop_end){0};
+    else
+        boot_loop(e, &end);
     /* A reset is also the way out where boot fails. */
     bool done = ask->kind == IDM_REQ_RESET && e->reset_done; /* an installer asked for it already */
     bool may = !end.failed || ask->kind == IDM_REQ_RESET || is_hook(ask->kind);
     if (may && !done) {
         idm_read_facts(e);
+        idm_look_at_given(e, ask);
         struct idm_request request = fold_request(e, ask, &end);
         carry_out(e, &request, &asked);
         e->request = IDM_REQ_BOOT;
         e->ask = NULL;
+        if (given && asked.exit != IDM_EXIT_DONE)
+            return nothing_given(e, &asked, ret);
         boot_loop(e, &end);
     }
+    e->given_key = NULL;
     idm_finish(e, &end);
     idm_conclude(e, &end, ret);
     ret->request_event = asked.request_event;
@@ -286,8 +337,10 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     bool carried_out = asked.exit == IDM_EXIT_DONE;
     enum idm_exit after = ret->exit;
     ret->exit = asked.exit;
-    if (carried_out && (end.failed || ask->kind == IDM_REQ_RESET))
-        ret->exit = after; /* a reset is done when an identity is in use again */
+    /* These are done when an identity is in use. */
+    bool identity = given || ask->kind == IDM_REQ_RESET || ask->kind == IDM_REQ_RELEASE_REUSE;
+    if (carried_out && (end.failed || identity))
+        ret->exit = after;
     /* Of the hooks only pre-install vetoes: nothing else may stop an updater in its middle. */
     if (is_hook(ask->kind) && ask->kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)
         ret->exit = IDM_EXIT_DONE;

@@ -139,6 +139,9 @@ struct idm_facts {
 
     enum idm_fact_tri moved; /* is the disk in another device? */
 
+    bool key_given;   /* the TPM identity's key was imported or adopted, or is to be */
+    bool key_awaited; /* blank: that key is in no file and at no handle, and nobody gives it now */
+
     /* images */
     bool slot_stale; /* what the record says about the slots is not what is there */
     bool legacy_may_boot;

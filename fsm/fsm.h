@@ -58,8 +58,10 @@
     X(persist_unmounted, "persist-unmounted",                                                      \
       "the persist directory cannot be read or is not mounted",                                    \
       "mount it or repair its file system, then idmode boot")                                      \
-    X(key_lost, "key-lost", "no good copy of the software key is left",                            \
-      "restore /config/device.key.pem from a backup, or idmode factory-reset --yes")               \
+    X(key_lost, "key-lost",                                                                        \
+      "no good copy of the software key is left, or of a key that is being imported",              \
+      "restore /config/device.key.pem from a backup, repeat idmode import, or idmode "             \
+      "factory-reset --yes")                                                                       \
     X(cert_corrupt, "cert-corrupt", "no good copy of the certificate is left",                     \
       "restore it from a backup; it is issued again under a plausible clock")                      \
     X(record_corrupt, "record-corrupt",                                                            \
@@ -110,6 +112,8 @@ enum idm_reason {
 #define IDM_ACTIONS(X) \
     X(rewrite_record_copy) \
     X(record_begin) /* state := next, intent of the plan */ \
+    X(record_given_key) /* the same; the key that was given is to be the TPM identity's */ \
+    X(keep_found_pair) \
     X(record_witness) \
     X(record_staged) \
     X(record_next) /* state := next, epoch + 1, no open plan */ \
@@ -258,10 +262,13 @@ enum idm_request_kind {
     IDM_REQ_PREPARE,
     IDM_REQ_COMMIT,
     IDM_REQ_ABORT,
+    IDM_REQ_IMPORT,        /* a key from outside becomes the device's */
+    IDM_REQ_ADOPT,         /* a key that is in the TPM does */
     IDM_REQ_RELEASE_RETRY, /* an operator's word about a hold */
     IDM_REQ_RELEASE_LEGACY,
     IDM_REQ_RELEASE_EPOCH,
     IDM_REQ_RELEASE_NEW,
+    IDM_REQ_RELEASE_REUSE,
 };
 
 struct idm_request {
@@ -270,6 +277,8 @@ struct idm_request {
     bool late;                /* a hook whose installation is not the open one */
     bool without_tpm;         /* RESET: the operator says that the chip is gone */
     bool clears;              /* RESET: by TPM2_Clear */
+    const char *unfit;        /* IMPORT, ADOPT, REUSE: why that key may not be ours; NULL: it may */
+    bool key_certified;       /* the same: the config certificate is that key's */
     enum idm_reason held_for; /* RELEASE: what the boot loop before was held for; none: not held */
     enum idm_reason named;    /* RELEASE: the reason that the operator named */
 };
@@ -296,6 +305,9 @@ enum idm_event idm_first_request_event(void);
 
 /* What stands in the way of a factory reset that is refused: the first that is missing, as a clause. */
 const char *idm_reset_obstacle(const struct idm_facts *facts, const struct idm_request *request);
+
+/* The same for a key that is given, adopted or used again, and refused. */
+const char *idm_key_obstacle(const struct idm_facts *facts, const struct idm_request *request);
 
 /* The reason behind IDM_R_by_chip and IDM_R_by_room; others as they are. */
 enum idm_reason idm_reason_resolve(enum idm_reason reason, const struct idm_facts *facts);

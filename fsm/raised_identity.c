@@ -16,7 +16,7 @@ static bool making_first_in_software(const struct idm_facts *f)
         return false;
     if (f->intent == IDM_INTENT_provision_soft || f->intent == IDM_INTENT_reset_soft)
         return true;
-    return f->state == IDM_S_blank && !f->staged && !f->chip_required &&
+    return f->state == IDM_S_blank && !f->staged && !f->chip_required && !f->key_given &&
            (f->chip == IDM_CHIP_FAILED || f->chip == IDM_CHIP_NONE);
 }
 
@@ -24,6 +24,12 @@ RAISED(provisioning_waiting)
 {
     REQUEST_UNUSED;
     return f->state == IDM_S_blank && f->chip != IDM_CHIP_USABLE && !making_first_in_software(f);
+}
+
+RAISED(given_key_awaited)
+{
+    REQUEST_UNUSED;
+    return f->state == IDM_S_blank && f->key_awaited;
 }
 
 RAISED(provisioning_begun_soft)
@@ -40,19 +46,19 @@ static bool making_first_in_tpm(const struct idm_facts *f)
 RAISED(provisioning_begun_bare)
 {
     REQUEST_UNUSED;
-    return making_first_in_tpm(f) && !f->staged && f->legacy_unwanted;
+    return making_first_in_tpm(f) && !f->staged && f->legacy_unwanted && !plain_pair(f);
 }
 
 RAISED(provisioning_begun_sealed)
 {
     REQUEST_UNUSED;
     return making_first_in_tpm(f) && !f->staged && !f->legacy_unwanted && !f->legacy_may_boot &&
-           f->seal_allowed;
+           f->seal_allowed && !plain_pair(f);
 }
 
 RAISED(provisioning_begun_tpm)
 {
-    return making_first_in_tpm(f) && !f->staged && !f->legacy_unwanted &&
+    return making_first_in_tpm(f) && !f->staged && !idm_raised_provisioning_begun_bare(f, r) &&
            !idm_raised_provisioning_begun_sealed(f, r);
 }
 

@@ -178,10 +178,73 @@ RAISED(abort_requested)
     return r->kind == IDM_REQ_ABORT;
 }
 
+/* ---- keys that are given ---- */
+
+static bool giving(const struct idm_request *r)
+{
+    return r->kind == IDM_REQ_IMPORT || r->kind == IDM_REQ_ADOPT;
+}
+
+/* A stranger's object at one of our numbers does not keep a key from being ours: what stands there is
+ * left alone. */
+static bool chip_takes_key(const struct idm_facts *f)
+{
+    return f->chip == IDM_CHIP_USABLE || f->chip == IDM_CHIP_OWNED;
+}
+
+/* What lies on disk must not be an identity: but for the key's own certificate, and, where an operator
+ * says that the key is this device's, a whole pair, which becomes the legacy pair, and our own files. */
+static bool disk_takes_key(const struct idm_facts *f, const struct idm_request *r)
+{
+    bool config =
+        f->config_key == IDM_FILE_ABSENT && (f->config_cert == IDM_FILE_ABSENT || r->key_certified);
+    if (r->kind == IDM_REQ_RELEASE_REUSE)
+        return config || f->config_pair_fits;
+    if (r->kind == IDM_REQ_IMPORT && r->key_certified)
+        config = false; /* the key came with an identity of its own */
+    return config && !f->tpm_files && !f->store_files;
+}
+
+const char *idm_key_obstacle(const struct idm_facts *f, const struct idm_request *r)
+{
+    bool again = f->state == IDM_S_blank && f->key_given && !f->staged;
+    bool reuse = r->kind == IDM_REQ_RELEASE_REUSE;
+    if (f->state != IDM_S_none && !again)
+        return "the device has an identity, or makes one: a key is given before the first boot";
+    if (f->record == IDM_RECORD_NEWER)
+        return "the record was written by a newer idmode";
+    if (f->record == IDM_RECORD_CORRUPT && !reuse)
+        return "the record is damaged: idmode hold show names the ways out";
+    if (f->reset_requested)
+        return "an installer asked for a factory reset: boot first";
+    if (!disk_takes_key(f, r) && !again)
+        return "the disk holds another identity, or a part of one";
+    if (r->kind == IDM_REQ_IMPORT && f->chip_ours == IDM_FACT_YES)
+        return "the TPM holds a key or a counter of idmode: idmode hold show names the ways out";
+    return chip_takes_key(f) ? r->unfit : NULL;
+}
+
+RAISED(given_key_refused)
+{
+    return giving(r) && idm_key_obstacle(f, r);
+}
+
+RAISED(given_key_chip_missing)
+{
+    return giving(r) && !chip_takes_key(f);
+}
+
+RAISED(given_key_taken)
+{
+    (void)f;
+    return giving(r);
+}
+
 static bool releasing(const struct idm_request *r)
 {
     return r->kind == IDM_REQ_RELEASE_RETRY || r->kind == IDM_REQ_RELEASE_LEGACY ||
-           r->kind == IDM_REQ_RELEASE_EPOCH || r->kind == IDM_REQ_RELEASE_NEW;
+           r->kind == IDM_REQ_RELEASE_EPOCH || r->kind == IDM_REQ_RELEASE_NEW ||
+           r->kind == IDM_REQ_RELEASE_REUSE;
 }
 
 /* Held because the chip is gone, in whatever way: not because of whose disk this is. */
@@ -224,6 +287,9 @@ RAISED(release_refused)
     if (r->kind == IDM_REQ_RELEASE_NEW)
         return f->state != IDM_S_none || f->chip != IDM_CHIP_USABLE ||
                r->held_for != IDM_R_record_corrupt;
+    if (r->kind == IDM_REQ_RELEASE_REUSE)
+        return f->state != IDM_S_none || r->held_for != IDM_R_record_corrupt ||
+               !chip_takes_key(f) || idm_key_obstacle(f, r);
     return false;
 }
 
@@ -243,4 +309,10 @@ RAISED(release_new_identity)
 {
     (void)f;
     return r->kind == IDM_REQ_RELEASE_NEW;
+}
+
+RAISED(release_reuse)
+{
+    (void)f;
+    return r->kind == IDM_REQ_RELEASE_REUSE;
 }

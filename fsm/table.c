@@ -51,6 +51,7 @@
 #define NEWEST         "the operator's word; the key in the chip is the one on record"
 #define NOT_RELEASABLE "there it is release_refused"
 #define UNPREPARED     "nothing is prepared"
+#define GIVEN_LATE     "there it is given_key_refused"
 
 /* ---- cells ---- */
 

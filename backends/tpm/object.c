@@ -65,7 +65,11 @@ int idm_tpm_object(struct idm_tpm *tpm, uint32_t handle, enum idm_tpm_role role,
     if (result < 0 && result != IDM_E_TPM_EMPTY)
         return result;
     if (result == 0) {
-        info.what = idm_public_is(&area, role) ? IDM_OBJECT_OURS : IDM_OBJECT_STRANGER;
+        info.what = IDM_OBJECT_STRANGER;
+        if (idm_public_is(&area, role))
+            info.what = IDM_OBJECT_OURS;
+        else if (role == IDM_ROLE_DEVICE && idm_public_is_imported(&area))
+            info.what = IDM_OBJECT_IMPORTED;
         info.may_lock = !(area.publicArea.objectAttributes & TPMA_OBJECT_NODA);
         /* A stranger's key may be of a kind that OpenSSL does not know: no key, then. */
         if (area.publicArea.objectAttributes & TPMA_OBJECT_SIGN_ENCRYPT &&

@@ -77,6 +77,14 @@ int idm_template_device(enum idm_algorithm algorithm, TPM2B_PUBLIC *ret)
     return 0;
 }
 
+int idm_template_imported(enum idm_algorithm algorithm, TPM2B_PUBLIC *ret)
+{
+    int result = idm_template_device(algorithm, ret);
+    if (result == 0)
+        ret->publicArea.objectAttributes = IDM_ATTRIBUTES_IMPORTED;
+    return result;
+}
+
 void idm_template_sealed(TPM2B_PUBLIC *ret)
 {
     *ret =
@@ -118,6 +126,13 @@ bool idm_public_is(const TPM2B_PUBLIC *area, enum idm_tpm_role role)
     else if (idm_template_device(idm_public_algorithm(area), &template) < 0)
         return false;
     return idm_public_same_template(area, &template);
+}
+
+bool idm_public_is_imported(const TPM2B_PUBLIC *area)
+{
+    TPM2B_PUBLIC template;
+    return idm_template_imported(idm_public_algorithm(area), &template) == 0 &&
+           idm_public_same_template(area, &template);
 }
 
 bool idm_public_is_storage(const TPM2B_PUBLIC *area)

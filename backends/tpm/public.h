@@ -21,6 +21,11 @@
 #define IDM_ATTRIBUTES_STORAGE                                                                     \
     (IDM_ATTRIBUTES_COMMON | TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_RESTRICTED |            \
      TPMA_OBJECT_DECRYPT)
+/* A key from outside: neither made here nor bound to this chip, so fixedTPM, fixedParent and
+ * sensitiveDataOrigin are not its to claim (part 2, 8.3.3.2 to 8.3.3.4). Its policy is empty: nothing
+ * can satisfy it, so it is never duplicated out again. */
+#define IDM_ATTRIBUTES_IMPORTED                                                                    \
+    (TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT)
 #define IDM_ATTRIBUTES_SEALED IDM_ATTRIBUTES_COMMON
 
 /* Storage key, ECC P-256 with AES-128-CFB: SRK (unique empty: handle 0x40000001 in a TSS2 file
@@ -30,11 +35,15 @@ void idm_template_storage(TPM2B_PUBLIC *ret);
 void idm_template_ek(TPM2B_PUBLIC *ret);
 /* Device key; USAGE for IDM_ALG_NONE. */
 int idm_template_device(enum idm_algorithm algorithm, TPM2B_PUBLIC *ret) IDM_NODISCARD;
+/* Device key that was made outside; USAGE for IDM_ALG_NONE. */
+int idm_template_imported(enum idm_algorithm algorithm, TPM2B_PUBLIC *ret) IDM_NODISCARD;
 /* Sealed data object. */
 void idm_template_sealed(TPM2B_PUBLIC *ret);
 
 /* Is this what our templates make (any unique part)? */
 bool idm_public_is(const TPM2B_PUBLIC *area, enum idm_tpm_role role);
+/* Is this what idm_template_imported makes? */
+bool idm_public_is_imported(const TPM2B_PUBLIC *area);
 /* Can objects be created under it with an empty authorisation: restricted decrypt, fixedTPM,
  * userWithAuth, SHA-256 Name, ECC or RSA? */
 bool idm_public_is_storage(const TPM2B_PUBLIC *area);

@@ -63,6 +63,14 @@ int idm_tpm_parent_make(struct idm_tpm *tpm, uint32_t srk_handle, uint32_t paren
 /* TPM_EMPTY, TPM_TAKEN: nothing, or no storage key, at parent_handle. USAGE: IDM_ALG_NONE. */
 int idm_tpm_key_create(struct idm_tpm *tpm, uint32_t parent_handle, enum idm_algorithm algorithm,
                        struct idm_bytes *ret_tss2, struct idm_error *err);
+/* TPM_EMPTY: no parent; TPM_TAKEN: another object than `parent_name` at its handle; USAGE: a key that
+ * idmode has no algorithm for; CORRUPT: not one good key. */
+int idm_tpm_key_import(struct idm_tpm *tpm, uint32_t parent_handle,
+                       const uint8_t parent_name[IDM_NAME_SIZE], const struct idm_bytes *key_pem,
+                       struct idm_bytes *ret_tss2, struct idm_error *err);
+/* REFUSED; TPM_EMPTY, TPM_UNFIT, CORRUPT. signer->algorithm does not count. */
+int idm_tpm_key_check(struct idm_tpm *tpm, const struct idm_signer *signer, bool imported,
+                      struct idm_tpm_object_info *ret, struct idm_error *err);
 /* CORRUPT: no good file; TPM_UNFIT: not a child of what is at parent_handle. */
 int idm_tpm_key_persist(struct idm_tpm *tpm, const struct idm_bytes *tss2, uint32_t parent_handle,
                         uint32_t handle, struct idm_error *err);

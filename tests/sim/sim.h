@@ -69,6 +69,7 @@ struct idm_sim_object {
     uint32_t under;  /* id of the parent; 0: the storage root key */
     enum idm_tpm_role role;
     bool stranger;
+    bool imported; /* a device key with the attributes of one that was made outside */
 };
 
 struct idm_sim_chip {

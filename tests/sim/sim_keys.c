@@ -121,7 +121,16 @@ bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32
     *ret_key = (uint32_t)number(&t);
     word(&t, " UNDER ");
     *ret_under = (uint32_t)number(&t);
+    if (idm_sim_is_imported(bytes))
+        word(&t, " IMPORTED");
     return ends(&t);
+}
+
+bool idm_sim_is_imported(const struct idm_bytes *tss2)
+{
+    static const char end[] = " IMPORTED\n";
+    size_t size = sizeof end - 1;
+    return tss2->size > size && memcmp(tss2->data + tss2->size - size, end, size) == 0;
 }
 
 bool idm_sim_parse_envelope(const struct idm_bytes *bytes, uint32_t *ret_under,

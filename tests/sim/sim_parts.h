@@ -43,6 +43,7 @@ bool idm_sim_parse_envelope(const struct idm_bytes *bytes, uint32_t *ret_under,
                             const char **ret_plain);
 /* Is there an object under which a key or an envelope with that parent loads? */
 bool idm_sim_parent_lives(const struct idm_sim *sim, uint32_t under);
+bool idm_sim_is_imported(const struct idm_bytes *tss2);
 /* The key that signs, or the code that the TPM gives. */
 int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key);
 

@@ -172,7 +172,9 @@ static int tpm_object(void *self, uint32_t handle, enum idm_tpm_role role,
     *ret = (struct idm_tpm_object_info){.what = IDM_OBJECT_EMPTY};
     if (!object)
         return 0;
-    ret->what = object->stranger || object->role != role ? IDM_OBJECT_STRANGER : IDM_OBJECT_OURS;
+    ret->what = object->stranger || object->role != role ? IDM_OBJECT_STRANGER
+                : object->imported                       ? IDM_OBJECT_IMPORTED
+                                                         : IDM_OBJECT_OURS;
     idm_sim_name("name", object->id, ret->name);
     if (object->role == IDM_ROLE_DEVICE)
         ret->key = idm_sim_key_info(object->id);
@@ -330,6 +332,50 @@ static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm
                         parent->id);
 }
 
+static int tpm_key_import(void *self, uint32_t parent_handle,
+                          const uint8_t parent_name[IDM_NAME_SIZE], const struct idm_bytes *key_pem,
+                          struct idm_bytes *ret_tss2, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    uint8_t name[IDM_NAME_SIZE] = {0};
+    uint32_t key = idm_sim_parse_key(key_pem);
+    const struct idm_sim_object *parent = at(sim, parent_handle);
+    int rc = command(sim);
+    if (rc == 0 && !parent)
+        rc = IDM_E_TPM_EMPTY;
+    if (rc == 0)
+        idm_sim_name("name", parent->id, name);
+    if (rc == 0 && memcmp(name, parent_name, sizeof name) != 0)
+        rc = IDM_E_TPM_TAKEN;
+    if (rc == 0 && !key)
+        rc = IDM_E_CORRUPT;
+    if (rc)
+        return said(rc, "import a key", err);
+    return idm_sim_text(ret_tss2, "TSS2 %" PRIu32 " UNDER %" PRIu32 " IMPORTED\n", key, parent->id);
+}
+
+/* A stranger's key is one that lacks something. */
+static int tpm_key_check(void *self, const struct idm_signer *signer, bool imported,
+                         struct idm_tpm_object_info *ret, struct idm_error *err)
+{
+    struct idm_sim *sim = self;
+    uint32_t key = 0;
+    int rc = command(sim);
+    if (rc == 0)
+        rc = idm_sim_tpm_signer(sim, signer, &key);
+    const struct idm_sim_object *object =
+        signer->kind == IDM_SIGNER_HANDLE ? at(sim, signer->handle) : NULL;
+    bool outside = object ? object->imported : rc == 0 && idm_sim_is_imported(signer->key);
+    if (rc == IDM_E_TPM_TAKEN || (rc == 0 && outside && !imported))
+        rc = IDM_E_REFUSED;
+    if (rc)
+        return said(rc, "look at a key", err);
+    *ret = (struct idm_tpm_object_info){.what = outside ? IDM_OBJECT_IMPORTED : IDM_OBJECT_OURS,
+                                        .key = idm_sim_key_info(key)};
+    idm_sim_name("name", key, ret->name);
+    return 0;
+}
+
 static int tpm_key_persist(void *self, const struct idm_bytes *tss2, uint32_t parent_handle,
                            uint32_t handle, struct idm_error *err)
 {
@@ -346,8 +392,10 @@ static int tpm_key_persist(void *self, const struct idm_bytes *tss2, uint32_t pa
     if (rc == 0 && there && there->id != key)
         rc = IDM_E_TPM_TAKEN;
     if (rc == 0 && !there)
-        rc =
-            place_object(sim, (struct idm_sim_object){.handle = handle, .id = key, .under = under});
+        rc = place_object(sim, (struct idm_sim_object){.handle = handle,
+                                                       .id = key,
+                                                       .under = under,
+                                                       .imported = idm_sim_is_imported(tss2)});
     if (rc)
         return said(rc, "make the device key persistent", err);
     return said(changed(sim, last), "make the device key persistent", err);
@@ -481,6 +529,8 @@ void idm_sim_tpm(struct idm_backends *backends)
     backends->tpm_counter_increment = tpm_counter_increment;
     backends->tpm_parent_make = tpm_parent_make;
     backends->tpm_key_create = tpm_key_create;
+    backends->tpm_key_import = tpm_key_import;
+    backends->tpm_key_check = tpm_key_check;
     backends->tpm_key_persist = tpm_key_persist;
     backends->tpm_evict = tpm_evict;
     backends->tpm_seal = tpm_seal;

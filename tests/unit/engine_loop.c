@@ -247,6 +247,29 @@ static void dual_without_counter(struct idm_sim *sim)
     sim->chip.counter_max += 5; /* somebody else's counter */
 }
 
+/* A key of somebody's that is fit, at a handle that is not idmode's. */
+#define FOUND_AT 0x81020005u
+
+static void new_with_key(struct idm_sim *sim)
+{
+    new_device(sim);
+    sim->chip.objects[0] = (struct idm_sim_object){.handle = FOUND_AT, .id = 9};
+}
+
+static void disk_lost(struct idm_sim *sim)
+{
+    in_tpm(sim);
+    idm_sim_wipe(sim, IDM_CONFIG);
+    idm_sim_wipe(sim, IDM_PERSIST);
+}
+
+static void records_lost_in_dual(struct idm_sim *sim)
+{
+    in_dual(sim);
+    idm_sim_delete(sim, IDM_F_CONFIG_RECORD);
+    idm_sim_delete(sim, IDM_F_PERSIST_RECORD);
+}
+
 #define DUAL      IDM_S_tpm_dual
 #define TPM       IDM_S_tpm
 #define SOFTWARE  IDM_S_software
@@ -298,6 +321,13 @@ static const struct life lives[] = {
     {"pre-install in tpm-dual", in_dual, IDM_REQ_PRE_INSTALL, IDM_SLOT_LEGACY, DUAL, DUAL, KEEPS},
     {"prepare", in_software, IDM_REQ_PREPARE, 0, MIGRATING, SOFTWARE, KEEPS},
     {"commit", in_migrating, IDM_REQ_COMMIT, 0, DUAL, MIGRATING, KEEPS},
+    {"import", new_device, IDM_REQ_IMPORT, 0, DUAL, DUAL, HELD},
+    {"import, no other slot", new_alone, IDM_REQ_IMPORT, 0, TPM, DUAL, HELD},
+    {"import, handle only", new_handle_only, IDM_REQ_IMPORT, 0, DUAL, DUAL, HELD},
+    {"adopt", new_with_key, IDM_REQ_ADOPT, 0, DUAL, DUAL, TAKES},
+    {"reuse, the disk is empty", disk_lost, IDM_REQ_RELEASE_REUSE, 0, TPM, DUAL, HELD},
+    {"reuse, only the records are lost", records_lost_in_dual, IDM_REQ_RELEASE_REUSE, 0, DUAL, DUAL,
+     HELD},
     {"abort", in_migrating, IDM_REQ_ABORT, 0, SOFTWARE, MIGRATING, KEEPS},
 };
 #define LIVES (sizeof lives / sizeof *lives)
@@ -385,7 +415,12 @@ static void judge_end(struct watch *w, const struct life *life, const struct idm
 
 static void run_life(const struct life *life, struct idm_sim *sim, struct idm_outcome *ret)
 {
+    char text[] = "KEY 7\n";
+    struct idm_bytes key = {.data = (uint8_t *)text, .size = sizeof text - 1};
     struct idm_ask ask = {.kind = life->request,
+                          .key = life->request == IDM_REQ_IMPORT ? &key : NULL,
+                          .handle = life->request == IDM_REQ_ADOPT ? FOUND_AT : 0,
+                          .named = IDM_R_record_corrupt,
                           .target = target_of(life->target),
                           .clears = sim->settings.reset == IDM_RESET_CLEAR};
     if (life->request == IDM_REQ_BOOT)

@@ -86,8 +86,8 @@ static bool intent_fits(const struct idm_facts *f)
 /* Is there a recorded software identity, a recorded TPM identity? */
 static bool has_software(const struct idm_facts *f)
 {
-    if (f->state == IDM_S_blank)
-        return f->staged;
+    if (f->state == IDM_S_blank) /* a pair that is found is kept beside a key that is used again */
+        return f->staged || f->key_given;
     return f->state != IDM_S_none && (f->state != IDM_S_tpm || f->seal != IDM_SEAL_NONE);
 }
 
@@ -193,6 +193,11 @@ static bool policy_fits(const struct idm_facts *f)
         return false;
     if (f->dead_remain && f->state == IDM_S_blank)
         return false;
+    bool first = f->state == IDM_S_blank && f->intent == IDM_INTENT_provision;
+    if (f->key_given && !first && !tpm_active(f))
+        return false;
+    if (f->key_awaited && (!first || f->staged || !f->key_given || f->chip != IDM_CHIP_USABLE))
+        return false;
     return !f->reset_clears || f->state != IDM_S_none;
 }
 
@@ -259,6 +264,8 @@ static void draw_chip(struct idm_facts *f)
     f->cert_of_chip = f->chip_ours == IDM_FACT_YES && coin();
     f->unnamed_key = seldom() && seldom();
     f->dead_remain = f->state == IDM_S_resetting ? coin() : seldom();
+    f->key_given = f->state == IDM_S_blank ? coin() : seldom();
+    f->key_awaited = f->key_given && coin();
     f->reset_pending = seldom();
     f->chip_reset_since = f->reset_pending && coin();
     f->chip_required = seldom();
@@ -498,13 +505,17 @@ Test(fsm_classify, a_million_boots)
 
 static struct idm_request draw_request(void)
 {
-    struct idm_request r = {.kind = (enum idm_request_kind)(1 + draw(IDM_REQ_RELEASE_NEW))};
+    struct idm_request r = {.kind = (enum idm_request_kind)(1 + draw(IDM_REQ_RELEASE_REUSE))};
     bool hook = r.kind <= IDM_REQ_ROLLBACK;
     r.target_legacy = r.kind == IDM_REQ_PRE_INSTALL && coin();
     r.late = hook && seldom();
     r.without_tpm = r.kind == IDM_REQ_RESET && seldom();
     r.clears = r.kind == IDM_REQ_RESET && seldom();
-    r.held_for = (enum idm_reason)draw(IDM_REASON_COUNT);
+    bool given =
+        r.kind == IDM_REQ_IMPORT || r.kind == IDM_REQ_ADOPT || r.kind == IDM_REQ_RELEASE_REUSE;
+    r.unfit = given && seldom() ? "unfit" : NULL;
+    r.key_certified = given && seldom();
+    r.held_for = coin() ? (enum idm_reason)draw(IDM_REASON_COUNT) : IDM_R_record_corrupt;
     r.named = coin() ? r.held_for : (enum idm_reason)draw(IDM_REASON_COUNT);
     return r;
 }
@@ -520,6 +531,11 @@ static void judge_request(const struct idm_facts *f, const struct idm_request *r
     if (v->cell.kind == IDM_CELL_REFUSE)
         return;
     EXPECT(f->clock_good || !issues(&v->cell), "I12 issued under a bad clock");
+    if (r->kind == IDM_REQ_IMPORT || r->kind == IDM_REQ_ADOPT || r->kind == IDM_REQ_RELEASE_REUSE)
+        EXPECT(!r->unfit && (f->state == IDM_S_none || f->key_given) &&
+                   (f->config_key == IDM_FILE_ABSENT || r->kind == IDM_REQ_RELEASE_REUSE ||
+                    f->state == IDM_S_blank),
+               "I2 a key over an identity");
     if (r->kind == IDM_REQ_COMMIT)
         EXPECT(f->trial == IDM_FACT_NO && f->proof == IDM_PROOF_GIVEN && !f->held, "I5 commit");
     if (r->kind == IDM_REQ_RESET && f->state != IDM_S_resetting) /* I8 > I5: it only goes on */

@@ -301,3 +301,45 @@ Test(fsm_golden, migrations_and_hooks)
     ASK("design 8: not \"slot empty\"", dual, AS_IS, PLAIN(INSTALL_FAILED), install_failed, GO,
         tpm_dual, none, note_failed_install);
 }
+
+#define IMPORT ((struct idm_request){.kind = IDM_REQ_IMPORT})
+#define ADOPT  ((struct idm_request){.kind = IDM_REQ_ADOPT})
+#define UNFIT  ((struct idm_request){.kind = IDM_REQ_ADOPT, .unfit = "it lacks noDA"})
+#define REUSE                                                                                      \
+    ((struct idm_request){.kind = IDM_REQ_RELEASE_REUSE,                                           \
+                          .held_for = IDM_R_record_corrupt,                                        \
+                          .named = IDM_R_record_corrupt})
+#define CERTIFIED ((struct idm_request){.kind = IDM_REQ_ADOPT, .key_certified = true})
+
+Test(fsm_golden, keys_that_are_given)
+{
+    ASK("design 3.7: one offline key per device", virgin, AS_IS, IMPORT, given_key_taken, GO, blank,
+        none, begin_given);
+    ASK("design 3.7: an identity is never replaced by it", software, AS_IS, IMPORT,
+        given_key_refused, REFUSE, software, none, nothing);
+    ASK("ff10", virgin, f.chip_ours = IDM_FACT_YES, IMPORT, given_key_refused, REFUSE, none, none,
+        nothing);
+    ASK("contract 2: try again", virgin, (f.chip = IDM_CHIP_BUSY, f.chip_ours = IDM_FACT_UNKNOWN),
+        IMPORT, given_key_chip_missing, REFUSE, none, none, nothing);
+    ASK("I12", virgin, f.clock_good = false, IMPORT, given_key_taken, REFUSE, none, none, nothing);
+    ASK("ff27", virgin, AS_IS, UNFIT, given_key_refused, REFUSE, none, none, nothing);
+    ASK("an adopted key may have its certificate", virgin, f.config_cert = IDM_FILE_OTHER,
+        CERTIFIED, given_key_taken, GO, blank, none, begin_given);
+    ASK("somebody else's certificate", virgin, f.config_cert = IDM_FILE_OTHER, ADOPT,
+        given_key_refused, REFUSE, none, none, nothing);
+    BOOT("I2: no other key in its place", blank, f.key_given = f.key_awaited = true,
+         given_key_awaited, HOLD, blank, key_lost, hold);
+    BOOT("I4: no software key in its place", blank,
+         (f.key_given = true, f.chip = IDM_CHIP_FAILED, f.counter = IDM_COUNTER_UNASKED),
+         provisioning_waiting, HOLD, blank, tpm_failed, hold);
+    ASK("it is repeated", blank, f.key_given = f.key_awaited = true, IMPORT, given_key_taken, GO,
+        blank, none, begin_given);
+    ASK("table: release_reuse", virgin, f.chip_ours = IDM_FACT_YES, REUSE, release_reuse, GO, blank,
+        none, begin_reuse);
+    ASK("table: a pair is never overwritten", virgin,
+        (f.chip_ours = IDM_FACT_YES, f.config_cert = f.config_key = IDM_FILE_OTHER,
+         f.config_pair_fits = true),
+        REUSE, release_reuse, GO, blank, none, begin_reuse);
+    ASK("half a pair", virgin, (f.chip_ours = IDM_FACT_YES, f.config_key = IDM_FILE_OTHER), REUSE,
+        release_refused, REFUSE, none, none, nothing);
+}
