@@ -42,22 +42,27 @@ build() {
 }
 
 # The names of the scenarios that fail, one a line. A replay that ends in another way than passed (0)
-# or failed (1) ends the check.
+# or failed (1) is none.
 failing() {
-    local file rc
-    for file in "$COPY"/tests/scenarios/*.yaml; do
-        rc=0
-        "$COPY/build/bin/idmode-lab" replay --world sim "$file" >"$SCRATCH/replay.log" 2>&1 || rc=$?
-        case $rc in
-        0) ;;
-        1) basename "$file" .yaml ;;
-        *)
-            printf 'check.sh: the replay of %s ended with %d\n' "$file" "$rc" >&2
-            tail -n 5 "$SCRATCH/replay.log" >&2
-            return 1
-            ;;
-        esac
+    local rc=0
+    "$COPY/build/bin/idmode-lab" replay --world sim --tap "$COPY/tests/scenarios" >"$SCRATCH/tap" 2>&1 || rc=$?
+    if ((rc > 1)) || ! grep -q '^ok ' "$SCRATCH/tap"; then
+        printf 'check.sh: the replay ended with %d\n' "$rc" >&2
+        tail -n 5 "$SCRATCH/tap" >&2
+        return 1
+    fi
+    sed -n 's/^not ok [0-9]* - \([^ ]*\) .*/\1/p' "$SCRATCH/tap"
+}
+
+# Before anything is built: a patch that does not apply is no bug that was found.
+check_applies() {
+    local patch
+    for patch in "$@"; do
+        (cd "$COPY" && git apply --check "$patch") >"$SCRATCH/apply.log" 2>&1 && continue
+        complain "$(basename "$patch" .patch): the patch does not apply any more (make the same bug in the" \
+            "sources as they are now): $(head -n 1 "$SCRATCH/apply.log")"
     done
+    ((bad == 0))
 }
 
 header() {
@@ -67,11 +72,7 @@ header() {
 check_patch() {
     local patch=$1 name scenario count
     name=$(basename "$patch" .patch)
-    if ! (cd "$COPY" && git apply "$patch") >"$SCRATCH/apply.log" 2>&1; then
-        complain "$name: the patch does not apply to the sources any more (make the same bug in them" \
-            "as they are now: $(head -n 1 "$SCRATCH/apply.log"))"
-        return
-    fi
+    (cd "$COPY" && git apply "$patch")
     if ! build; then
         complain "$name: the sources do not build with the bug"
     elif failing >"$SCRATCH/failing"; then
@@ -94,7 +95,11 @@ check_patch() {
 main() {
     local patches=("$@") patch
     ((${#patches[@]})) || patches=("$HERE"/*.patch)
+    for patch in "${!patches[@]}"; do
+        patches[patch]=$(readlink -f "${patches[patch]}")
+    done
     copy_sources
+    check_applies "${patches[@]}" || exit 1
     build || {
         complain "the sources do not build"
         exit 1
@@ -105,7 +110,7 @@ main() {
         exit 1
     fi
     for patch in "${patches[@]}"; do
-        check_patch "$(readlink -f "$patch")"
+        check_patch "$patch"
     done
     printf '%d bugs, %d complaints\n' "${#patches[@]}" "$bad"
     ((bad == 0))
