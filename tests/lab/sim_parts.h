@@ -2,6 +2,7 @@
 /* sim_parts.h - what the files of the simulated world share.
  *
  *     world_sim.c   open, act, fork: power, updater, commands
+ *     sim_device.c  a device before its first power-on
  *     sim_harm.c    what a scenario does to disk, chip and case
  *     sim_see.c     how the device is seen, and which keys live
  *
@@ -80,6 +81,11 @@ struct lab_world {
 /* world_sim.c: fills error, gives -1. */
 int lab_sim_broke(char error[LAB_SENTENCE_SIZE], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* sim_device.c: fills a zeroed world. */
+void lab_sim_make(struct lab_world *w, const struct lab_device *device);
+/* An image in a slot; `half`: an interrupted one, which does not boot. */
+void lab_sim_put_image(struct lab_world *w, int slot, bool aware, const char *version, bool half);
 
 /* sim_harm.c: 0, or -1 and error. */
 int lab_sim_harm(struct lab_world *w, const struct lab_step *step, char error[LAB_SENTENCE_SIZE]);

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void say(char ret_word[LAB_WORD_SIZE], const char *word)
+{
+    (void)snprintf(ret_word, LAB_WORD_SIZE, "%s", word);
+}
+
 /* ---- identities ---- */
 
 static void identity_of(uint32_t cert, uint32_t key, struct lab_identity *ret)
@@ -77,7 +82,7 @@ static void see_identities(struct lab_world *w, struct lab_sight *ret)
     static const char *const views[] = {
         [LAB_SIM_ABSENT] = "absent", [LAB_SIM_BROKEN] = "broken", [LAB_SIM_WORKS] = "works"};
     enum lab_sim_view view = lab_sim_look(w, &ret->legacy);
-    (void)strcpy(ret->legacy_view, views[view]);
+    say(ret->legacy_view, views[view]);
     if (!w->powered)
         return;
     if (!w->ran.aware && view != LAB_SIM_ABSENT)
@@ -94,11 +99,11 @@ static void see_published(const struct lab_world *w, struct lab_sight *ret)
     if (!w->powered || !w->ran.aware || !idm_sim_file(&w->sim, IDM_F_RUN_STATUS))
         return;
     ret->published = true;
-    (void)strcpy(ret->mode, idm_mode_name(o->mode));
-    (void)strcpy(ret->identity_mode, idm_mode_name(o->identity_mode));
-    (void)strcpy(ret->state, idm_state_name(o->state));
-    (void)strcpy(ret->last_event, idm_event_name(o->last_event));
-    (void)strcpy(ret->tpm, idm_chip_name(o->chip));
+    say(ret->mode, idm_mode_name(o->mode));
+    say(ret->identity_mode, idm_mode_name(o->identity_mode));
+    say(ret->state, idm_state_name(o->state));
+    say(ret->last_event, idm_event_name(o->last_event));
+    say(ret->tpm, idm_chip_name(o->chip));
     ret->held = o->held;
     ret->healthy = !o->held && !o->reasons;
     ret->epoch = o->epoch;
@@ -149,7 +154,7 @@ static void see_files(struct lab_world *w, struct lab_sight *ret)
     const struct idm_record *record = lab_sim_record(w);
     bool plain = idm_sim_key_of(sim, IDM_F_CONFIG_KEY) || idm_sim_key_of(sim, IDM_F_PERSIST_KEY);
     bool sealed = sim->files[IDM_F_CONFIG_SEALED] || sim->files[IDM_F_PERSIST_SEALED];
-    (void)strcpy(ret->legacy_key, plain ? "plain" : sealed ? "sealed" : "none");
+    say(ret->legacy_key, plain ? "plain" : sealed ? "sealed" : "none");
     ret->marker = sim->files[IDM_F_MARKER] && sim->state[IDM_PERSIST] == IDM_PLACE_PROVEN;
     ret->recorded = record != NULL;
     if (!record)
@@ -174,7 +179,7 @@ int lab_sim_see(struct lab_world *w, struct lab_sight *ret, char error[LAB_SENTE
     (void)error;
     see_published(w, ret);
     if (!w->ran.aware)
-        (void)strcpy(ret->mode, "software");
+        say(ret->mode, "software");
     see_images(w, ret);
     see_identities(w, ret);
     see_files(w, ret);

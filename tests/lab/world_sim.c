@@ -2,7 +2,6 @@
 /* world_sim.c - the simulated world: tests/sim with slots, a bootloader, an updater and people. */
 #include "tests/lab/sim_parts.h"
 
-#include "backends/platform/settings_value.h"
 #include "tests/sim/sim_parts.h"
 
 #include <stdarg.h>
@@ -247,26 +246,6 @@ static int boot(struct lab_world *w, struct lab_result *ret)
 
 /* ---- updater ----------------------------------------------------------------------------------*/
 
-/* What a slot holds, as a number: the same image has the same content. FNV-1a. */
-static uint32_t content_of(const struct lab_slot *image, bool half)
-{
-    uint32_t hash = 2166136261u;
-    char text[LAB_WORD_SIZE + 16];
-    (void)snprintf(text, sizeof text, "%s %s%s", image->aware ? "aware" : "legacy", image->version,
-                   half ? " half" : "");
-    for (const char *c = text; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * 16777619u;
-    return hash | 1u;
-}
-
-static void put_image(struct lab_world *w, int slot, bool aware, const char *version, bool half)
-{
-    struct lab_slot image = {.present = true, .aware = aware};
-    (void)snprintf(image.version, sizeof image.version, "%s", version);
-    w->sim.slot_content[slot] = content_of(&image, half);
-    w->slots[slot] = half ? (struct lab_slot){0} : image;
-}
-
 /* A hook that the updater calls, unless it does not, or nobody is there to hear it. */
 static int hook_if(struct lab_world *w, bool called, enum lab_phase phase,
                    char error[LAB_SENTENCE_SIZE])
@@ -320,7 +299,7 @@ static int install(struct lab_world *w, const struct lab_install *i, char error[
         return 0;
     if (idm_sim_boot_begin(&w->bootloader, w->target.slot))
         return env_failed(error);
-    put_image(w, w->target.slot, aware, i->version, i->write_fails);
+    lab_sim_put_image(w, w->target.slot, aware, i->version, i->write_fails);
     if (i->write_fails)
         return hook_if(w, true, LAB_INSTALL_FAILED, error);
     return i->killed == LAB_WRITE ? 0 : finish(w, i, error);
@@ -448,69 +427,6 @@ static int act(struct lab_world *w, const struct lab_step *step, const struct la
 
 /* ---- open, fork, close ------------------------------------------------------------------------*/
 
-/* Every value through the product's own parser, so that an invalid one is what it is on a device. */
-static void apply_settings(struct idm_settings *ret, const struct lab_setting *list, size_t count)
-{
-    struct idm_settings_raw *raw = calloc(IDM_SETTINGS_ROWS_MAX, sizeof *raw);
-    if (!raw)
-        abort();
-    memset(ret, 0, sizeof *ret);
-    for (size_t row = 0; row < idm_settings_row_count; row++) {
-        for (size_t i = 0; i < count; i++) {
-            if (strcmp(list[i].section, idm_settings_rows[row].section) != 0 ||
-                strcmp(list[i].key, idm_settings_rows[row].key) != 0)
-                continue;
-            raw[row].value = (char *)list[i].value;
-            raw[row].line = i + 1;
-            (void)snprintf(raw[row].file, sizeof raw[row].file, "/etc/idmode/idmode.conf");
-        }
-        idm_settings_apply(ret, &idm_settings_rows[row], &raw[row]);
-    }
-    idm_settings_check(ret, raw);
-    free(raw);
-}
-
-/* As tests/support/device.c and the real world configure their device, then the scenario's own. */
-static void make_settings(struct lab_world *w, const struct lab_device *device)
-{
-    struct lab_setting list[LAB_CONFIG_MAX + 4] = {
-        {"tpm", "wait", "200ms"},
-        {"identity", "algorithm", ""},
-        {"image", "slots", "A:/slots/a.img B:/slots/b.img"},
-        {"bootenv", "backend", ""},
-    };
-    (void)strcpy(list[1].value, device->rsa ? "rsa-2048" : "ecdsa-p256");
-    (void)strcpy(list[3].value, device->bootenv == LAB_BOOTENV_NONE ? "none" : "uboot");
-    size_t count = 4;
-    for (size_t i = 0; i < device->settings_count; i++)
-        list[count++] = device->settings[i];
-    apply_settings(&w->settings, list, count);
-    w->sim.settings = w->settings;
-}
-
-static void make_device(struct lab_world *w, const struct lab_device *device)
-{
-    static const enum idm_sim_scheme schemes[] = {[LAB_BOOTENV_BOOTCOUNT] = IDM_SIM_BOOTCOUNT,
-                                                  [LAB_BOOTENV_RAUC] = IDM_SIM_RAUC,
-                                                  [LAB_BOOTENV_NONE] = IDM_SIM_NO_ENV};
-    idm_sim_init(&w->sim);
-    w->sim.traced = traced;
-    w->sim.traced_self = w;
-    w->sim.config_fs = device->filesystem == LAB_FAT ? IDM_SIM_FAT : IDM_SIM_EXT4;
-    w->sim.slot_content[0] = 0;
-    w->sim.slot_content[1] = 0;
-    idm_sim_boot_make(&w->bootloader, schemes[device->bootenv]);
-    put_image(w, 0, device->aware, device->version, false);
-    if (device->other_slot != LAB_SLOT_EMPTY)
-        put_image(w, 1, device->other_slot == LAB_SLOT_AWARE, device->version, false);
-    w->target = (struct lab_sim_target){.slot = 1, .aware = "yes"};
-    w->chips = 1;
-    w->clock_good = true;
-    w->now = IDM_SIM_NOW;
-    lab_sim_set_chip(w, device->tpm, device->busy_commands);
-    make_settings(w, device);
-}
-
 static void close_world(struct lab_world *w)
 {
     if (!w)
@@ -531,7 +447,8 @@ static int open_world(struct lab_world **ret, const struct lab_device *device,
     struct lab_world *w = calloc(1, sizeof *w);
     if (!w)
         return lab_sim_broke(error, "out of memory");
-    make_device(w, device);
+    lab_sim_make(w, device);
+    w->sim.traced = traced;
     if (device->provisioned && act(w, &power_on, &(struct lab_cut){.kind = LAB_UNCUT}, &result)) {
         memcpy(error, result.error, LAB_SENTENCE_SIZE);
         close_world(w);

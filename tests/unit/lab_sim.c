@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The simulated world (tests/lab/world_sim.c): what it does and how it is seen. That scenarios end in it
  * as they end in the real one is what the replays of the library show. */
-#include "tests/lab/world.h"
+#include "tests/lab/sim_parts.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -48,14 +48,14 @@ static struct lab_step install(enum lab_slot_image image, const char *version)
 {
     struct lab_step step = {.action = LAB_DO_install,
                             .install = {.image = image, .pre_install = true, .post_install = true}};
-    (void)strcpy(step.install.version, version);
+    (void)snprintf(step.install.version, sizeof step.install.version, "%s", version);
     return step;
 }
 
 static struct lab_step word_step(enum lab_action action, const char *word)
 {
     struct lab_step step = {.action = action};
-    (void)strcpy(step.word, word);
+    (void)snprintf(step.word, sizeof step.word, "%s", word);
     return step;
 }
 
@@ -76,6 +76,40 @@ Test(lab_sim, first_boot_is_seen)
     cr_expect(s->active.works && s->legacy.works && s->own_chip);
     cr_expect_str_neq(s->active.spki, s->legacy.spki);
     cr_expect_not_null(strstr(s->trace, "record_begin done\n"));
+    ops->close(w);
+}
+
+/* It is seen as the engine concluded it: the document says the same. */
+Test(lab_sim, what_is_seen_is_what_the_document_says)
+{
+    static const enum lab_tpm chips[] = {LAB_TPM_USABLE, LAB_TPM_ABSENT, LAB_TPM_FAILED,
+                                         LAB_TPM_LOCKED, LAB_TPM_CLEARED};
+    struct lab_world *w = open_device(&new_device);
+    (void)boot(w);
+    for (size_t i = 0; i < sizeof chips / sizeof *chips; i++) {
+        (void)act(w, (struct lab_step){.action = LAB_DO_tpm, .tpm = chips[i]});
+        (void)boot(w);
+        const struct lab_sight *s = see(w);
+        const struct idm_bytes *text = idm_sim_file(&w->sim, IDM_F_RUN_STATUS);
+        json_t *doc = json_loadb((const char *)text->data, text->size, 0, NULL);
+        const char *mode = NULL, *identity_mode = NULL, *state = NULL, *event = NULL, *chip = NULL;
+        int held = -1, healthy = -1;
+        json_int_t epoch = -1;
+        json_t *reasons = NULL;
+        cr_assert_eq(json_unpack(doc, "{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:o, s:{s:s}}", "mode",
+                                 &mode, "identity_mode", &identity_mode, "state", &state,
+                                 "last_event", &event, "held", &held, "healthy", &healthy, "epoch",
+                                 &epoch, "reasons", &reasons, "tpm", "status", &chip),
+                     0);
+        cr_expect_str_eq(s->mode, mode);
+        cr_expect_str_eq(s->identity_mode, identity_mode);
+        cr_expect_str_eq(s->state, state);
+        cr_expect_str_eq(s->last_event, event);
+        cr_expect_str_eq(s->tpm, chip);
+        cr_expect(s->held == held && s->healthy == healthy && s->epoch == epoch);
+        cr_expect_eq((size_t)__builtin_popcountll(s->reasons), json_array_size(reasons));
+        json_decref(doc);
+    }
     ops->close(w);
 }
 
