@@ -15,3 +15,8 @@ set_target_properties(provider PROPERTIES PREFIX "" OUTPUT_NAME idmode
 target_link_libraries(provider PRIVATE idm_provider)
 target_link_options(provider PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,nodelete -Wl,--as-needed
   -Wl,-z,defs)
+
+file(GLOB SIGND_SOURCES CONFIGURE_DEPENDS cli/signd/*.c)
+add_executable(idmode-signd ${SIGND_SOURCES} cli/options.c)
+target_compile_definitions(idmode-signd PRIVATE IDM_VERSION="${PROJECT_VERSION}")
+target_link_libraries(idmode-signd PRIVATE idm_backends)

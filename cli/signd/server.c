@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* server.c - the loop: who has sent something, who waits for the chip, who is to be answered. */
+#include "cli/signd/signd.h"
+
+#include "backends/store/inroot.h"
+#include "engine/engine.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define FIRST_PAUSE_MS   5
+#define LONGEST_PAUSE_MS 200
+#define TURN_MS          5 /* who has used up this second's signatures is looked at again after it */
+
+struct client {
+    int fd; /* -1: a free place */
+    uid_t uid;
+    int64_t since; /* idle since, or asked at */
+    bool asks;
+    struct idm_wire_request request;
+    struct idm_to_sign what;
+};
+
+/* Signatures that a user has left in this second: a bucket that fills by itself. */
+struct user {
+    uid_t uid;
+    bool known;
+    int64_t filled_at;
+    uint32_t left;
+};
+
+struct server {
+    const struct idm_door *door;
+    struct idm_keyring *ring;
+    struct client clients[IDM_SIGND_CLIENTS];
+    struct user users[IDM_SIGND_CLIENTS];
+    size_t turn;    /* who is served first: the one behind the last */
+    int pause_ms;   /* 0: the chip answers */
+    int64_t try_at; /* not before: the chip is busy */
+    uint8_t buffer[sizeof(struct idm_wire_request) + IDM_MESSAGE_MAX];
+};
+
+/* ---- users ---- */
+
+static struct user *user_of(struct server *s, uid_t uid)
+{
+    struct user *oldest = &s->users[0];
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        struct user *user = &s->users[i];
+        if (user->known && user->uid == uid)
+            return user;
+        if (!user->known || (oldest->known && user->filled_at < oldest->filled_at))
+            oldest = user;
+    }
+    *oldest = (struct user){
+        .uid = uid, .known = true, .filled_at = idm_signd_now_ms(), .left = IDM_SIGND_RATE};
+    return oldest;
+}
+
+static bool may_ask(struct server *s, uid_t uid)
+{
+    struct user *user = user_of(s, uid);
+    int64_t passed = idm_signd_now_ms() - user->filled_at;
+    uint64_t more = (uint64_t)passed * IDM_SIGND_RATE / 1000;
+    if (more > 0) {
+        user->left =
+            more + user->left > IDM_SIGND_RATE ? IDM_SIGND_RATE : user->left + (uint32_t)more;
+        user->filled_at += passed;
+    }
+    return user->left > 0;
+}
+
+/* ---- clients ---- */
+
+static void drop(struct client *client)
+{
+    idm_close_fd(&client->fd);
+    *client = (struct client){.fd = -1};
+}
+
+static struct client *longest_idle(struct server *s, const uid_t *of)
+{
+    struct client *found = NULL;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        struct client *c = &s->clients[i];
+        if (c->fd >= 0 && !c->asks && (!of || c->uid == *of) && (!found || c->since < found->since))
+            found = c;
+    }
+    return found;
+}
+
+static size_t count_of(const struct server *s, uid_t uid)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
+        count += s->clients[i].fd >= 0 && s->clients[i].uid == uid;
+    return count;
+}
+
+static struct client *free_place(struct server *s)
+{
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
+        if (s->clients[i].fd < 0)
+            return &s->clients[i];
+    return NULL;
+}
+
+/* Its own connections make room for a user who has too many, somebody's longest idle one otherwise.
+ * Where all are asking the new one goes: it will try again. */
+static void admit(struct server *s, int fd, uid_t uid)
+{
+    if (uid != 0 && count_of(s, uid) >= IDM_SIGND_CLIENTS_USER) {
+        struct client *own = longest_idle(s, &uid);
+        if (own)
+            drop(own);
+    }
+    bool too_many = uid != 0 && count_of(s, uid) >= IDM_SIGND_CLIENTS_USER;
+    struct client *place = free_place(s);
+    struct client *idle = place || too_many ? NULL : longest_idle(s, NULL);
+    if (idle) {
+        drop(idle);
+        place = idle;
+    }
+    if (too_many || !place) {
+        (void)close(fd);
+        return;
+    }
+    *place = (struct client){.fd = fd, .uid = uid, .since = idm_signd_now_ms()};
+}
+
+/* ---- requests ---- */
+
+static void reply(struct client *client, const struct idm_wire_reply *reply)
+{
+    size_t size = IDM_WIRE_REPLY_HEAD + reply->size;
+    client->asks = false;
+    client->since = idm_signd_now_ms();
+    /* Who does not read what it asked for is not waited for. */
+    if (send(client->fd, reply, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+        drop(client);
+}
+
+static void reply_error(struct client *client, const struct idm_error *err)
+{
+    struct idm_wire_reply answer = {.magic = IDM_WIRE_MAGIC, .id = client->request.id};
+    idm_wire_put_error(&answer, err);
+    reply(client, &answer);
+}
+
+static void refuse(struct client *client, const char *why, const char *todo)
+{
+    struct idm_error err = {0};
+    (void)idm_fail(&err, IDM_E_REFUSED, "sign with the device's key", "%s", why);
+    (void)idm_advise(&err, "%s", todo);
+    reply_error(client, &err);
+}
+
+static bool is_sane(const struct idm_wire_request *r, size_t size)
+{
+    return r->magic == IDM_WIRE_MAGIC && r->zero == 0 && r->pss <= 1 && r->digest <= IDM_SHA512 &&
+           r->size == size &&
+           (r->operation == IDM_WIRE_SIGN_MESSAGE || r->operation == IDM_WIRE_SIGN_DIGEST);
+}
+
+/* Hashes it, or takes root's digest. False: answered, refused. */
+static bool take(struct client *client, const uint8_t *data, size_t size)
+{
+    static const size_t label = sizeof IDM_LABEL_PREFIX - 1;
+    struct idm_to_sign *what = &client->what;
+    const char *name = NULL;
+    size_t hash_size = 0;
+    *what = (struct idm_to_sign){.digest = (enum idm_digest)client->request.digest,
+                                 .pss = client->request.pss};
+    name = idm_active_digest_name(what->digest);
+    (void)idm_active_digest(name, &what->digest, &hash_size);
+    if (client->request.operation == IDM_WIRE_SIGN_DIGEST) {
+        if (client->uid != 0)
+            return refuse(client, "of a digest nobody can tell what it is of",
+                          "give the message: let OpenSSL hash and sign in one operation"),
+                   false;
+        if (size != hash_size)
+            return refuse(client, "the digest has another length than its algorithm", ""), false;
+        memcpy(what->hash, data, size);
+        return true;
+    }
+    if (size >= label && memcmp(data, IDM_LABEL_PREFIX, label) == 0)
+        return refuse(client,
+                      "it begins with \"" IDM_LABEL_PREFIX "\", as idmode's own statements do",
+                      "sign something else: such a signature could be taken for ours"),
+               false;
+    if (EVP_Q_digest(idm_active_libctx(), name, NULL, data, size, what->hash, NULL) == 1)
+        return true;
+    return refuse(client, "the digest failed", ""), false;
+}
+
+/* One message. Whoever sends anything else than a request is not talking our language. */
+static void receive(struct server *s, struct client *client)
+{
+    const size_t head = sizeof client->request;
+    ssize_t size = recv(client->fd, s->buffer, sizeof s->buffer, MSG_DONTWAIT | MSG_TRUNC);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size < (ssize_t)head || (size_t)size > sizeof s->buffer) {
+        drop(client);
+        return;
+    }
+    memcpy(&client->request, s->buffer, head);
+    if (!is_sane(&client->request, (size_t)size - head)) {
+        drop(client);
+        return;
+    }
+    struct user *user = user_of(s, client->uid);
+    if (user->left)
+        user->left--;
+    client->since = idm_signd_now_ms();
+    client->asks = take(client, s->buffer + head, (size_t)size - head);
+}
+
+/* ---- the chip ---- */
+
+static bool may_pass(int rc)
+{
+    return rc == IDM_E_TPM_BUSY || rc == IDM_E_TPM_ABSENT;
+}
+
+/* False: the chip is busy, nobody else need try now. */
+static bool serve(struct server *s, struct client *client)
+{
+    struct idm_error err = {0};
+    struct idm_signature signature;
+    struct idm_wire_reply answer = {.magic = IDM_WIRE_MAGIC, .id = client->request.id, .good = 1};
+    int rc = idm_keyring_sign(s->ring, client->request.spki, &client->what, &signature, &err);
+    bool in_time = idm_signd_now_ms() - client->since < (int64_t)idm_keyring_wait(s->ring);
+    if (may_pass(rc) && in_time)
+        return false;
+    if (rc) {
+        idm_signd_log(&err);
+        reply_error(client, &err);
+        return !may_pass(rc);
+    }
+    answer.size = (uint16_t)signature.size;
+    memcpy(answer.data, signature.data, signature.size);
+    reply(client, &answer);
+    return true;
+}
+
+/* One signature for each who asks, beginning behind the one who was served last. */
+static void serve_all(struct server *s)
+{
+    bool answers = true;
+    if (s->pause_ms && idm_signd_now_ms() < s->try_at)
+        return;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS && answers; i++) {
+        size_t at = (s->turn + 1 + i) % IDM_SIGND_CLIENTS;
+        if (!s->clients[at].asks)
+            continue;
+        answers = serve(s, &s->clients[at]);
+        s->turn = at;
+    }
+    if (answers) {
+        s->pause_ms = 0;
+        return;
+    }
+    s->pause_ms = s->pause_ms ? s->pause_ms * 2 : FIRST_PAUSE_MS;
+    if (s->pause_ms > LONGEST_PAUSE_MS)
+        s->pause_ms = LONGEST_PAUSE_MS;
+    s->try_at = idm_signd_now_ms() + s->pause_ms;
+}
+
+/* ---- the loop ---- */
+
+static int sooner(int a, int b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+static int timeout_of(struct server *s, bool put_off)
+{
+    bool asked = false;
+    int timeout = idm_keyring_tidy(s->ring);
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
+        asked = asked || s->clients[i].asks;
+    if (asked) {
+        int64_t left = s->pause_ms ? s->try_at - idm_signd_now_ms() : 0;
+        timeout = sooner(timeout, left > 0 ? (int)left : 0);
+    }
+    return put_off ? sooner(timeout, TURN_MS) : timeout;
+}
+
+/* Those who wait for an answer are watched for their end alone. */
+static bool watch(struct server *s, struct pollfd *fds)
+{
+    bool put_off = false;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        struct client *c = &s->clients[i];
+        fds[i] = (struct pollfd){.fd = c->fd, .events = 0};
+        if (c->fd < 0 || c->asks)
+            continue;
+        if (may_ask(s, c->uid))
+            fds[i].events = POLLIN;
+        else
+            put_off = true;
+    }
+    return put_off;
+}
+
+static void attend(struct server *s, const struct pollfd *fds)
+{
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        struct client *c = &s->clients[i];
+        if (c->fd < 0 || c->fd != fds[i].fd)
+            continue;
+        if (fds[i].revents & POLLIN)
+            receive(s, c);
+        else if (fds[i].revents & (POLLHUP | POLLERR | POLLNVAL))
+            drop(c);
+    }
+}
+
+static void open_door(struct server *s)
+{
+    uid_t uid = 0;
+    int fd = idm_door_accept(s->door, &uid);
+    if (fd >= 0) {
+        admit(s, fd, uid);
+        return;
+    }
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+        return;
+    struct client *idle = longest_idle(s, NULL);
+    if (idle)
+        drop(idle);
+}
+
+int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring, int stop,
+                    struct idm_error *err)
+{
+    struct server *s = calloc(1, sizeof *s);
+    struct pollfd fds[IDM_SIGND_CLIENTS + 2];
+    int rc = s ? 0 : idm_fail(err, IDM_E_MEMORY, "serve", "out of memory");
+    if (rc)
+        return rc;
+    s->door = door;
+    s->ring = ring;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
+        s->clients[i].fd = -1;
+    fds[IDM_SIGND_CLIENTS] = (struct pollfd){.fd = door->fd, .events = POLLIN};
+    fds[IDM_SIGND_CLIENTS + 1] = (struct pollfd){.fd = stop, .events = POLLIN};
+    for (;;) {
+        bool put_off = watch(s, fds);
+        int ready = poll(fds, IDM_SIGND_CLIENTS + 2, timeout_of(s, put_off));
+        if (ready < 0 && errno != EINTR) {
+            rc = idm_fail_errno(err, IDM_E_STORAGE, "serve", errno);
+            break;
+        }
+        if (ready > 0 && fds[IDM_SIGND_CLIENTS + 1].revents)
+            break;
+        if (ready > 0)
+            attend(s, fds);
+        serve_all(s);
+        if (ready > 0 && fds[IDM_SIGND_CLIENTS].revents)
+            open_door(s);
+    }
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
+        drop(&s->clients[i]);
+    free(s);
+    return rc;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* signd.h - idmode-signd: signs for those who may use the device's identity, and for nobody else.
+ *
+ *     sign.sock ──► listen.c  who is it?  ──► server.c  one message, one signature, in turn ──► key.c
+ *                   root, or a member of       poll, no threads: a client that sends nothing,    the
+ *                   [access] group             nonsense or too much costs nobody else anything   chip
+ *
+ * One process, one connection to the chip, one TPM command for a signature. In software mode it alone
+ * reads the key file. What it signs it has hashed itself, and nothing that begins with idmode's label
+ * (wire.h); for root it signs digests as well.
+ *
+ * A busy or absent chip stops nobody from connecting or asking: requests wait, each for its own time at
+ * most, and are tried in turn.
+ */
+#ifndef IDM_CLI_SIGND_SIGND_H
+#define IDM_CLI_SIGND_SIGND_H
+
+#include "backends/active/wire.h"
+
+#include <sys/types.h>
+
+#define IDM_SIGND_CLIENTS      128u /* connections; the longest idle one makes room */
+#define IDM_SIGND_CLIENTS_USER 48u  /* of one user but root */
+/* Signatures a second that one user gets at most; more are put off, not refused. A chip gives fewer; a
+ * software key would give a user a core. */
+#define IDM_SIGND_RATE 1000u
+/* A handshake that began with the software key may end with it (the device is moving to its TPM). */
+#define IDM_SIGND_FORMER_MS 10000
+/* Longer than any [tpm] wait is not waited: clients give up after IDM_BROKER_WAIT_MS. */
+#define IDM_SIGND_WAIT_MAX_MS 10000u
+
+int64_t idm_signd_now_ms(void);
+/* One line on standard error; the same error again is said once in ten seconds. */
+void idm_signd_log(const struct idm_error *err);
+
+/* ---- listen.c ---- */
+
+struct idm_door {
+    int fd;         /* listens, non-blocking */
+    int dir;        /* of the socket that was made; -1: systemd's, which stays */
+    ino_t inode;    /* of that */
+    bool has_group; /* [access] group exists */
+    gid_t group;
+};
+
+/* systemd's socket where it passes one (sd_listen_fds(3)), else ROOT/run/idmode/sign.sock, made. A
+ * stale one is replaced. LOCK: another broker serves it; STORAGE, READ_ONLY, FULL; USAGE: what systemd
+ * passes is no listening SOCK_SEQPACKET socket. */
+int idm_door_open(struct idm_door *ret, const char *root, const char *group,
+                  struct idm_error *err) IDM_NODISCARD;
+/* Removes the socket that it made, unless another one took its place. */
+void idm_door_close(struct idm_door *door);
+/* The next client, non-blocking, who may sign; -1: none, or one that was sent away. `ret_uid` of the
+ * moment when it connected. */
+int idm_door_accept(const struct idm_door *door, uid_t *ret_uid);
+
+/* ---- key.c ---- */
+
+struct idm_keyring {
+    struct idm_active_ctx *ctx;
+    const struct idm_page *page;   /* NULL: not there yet */
+    uint64_t word;                 /* what it said when `key` was loaded */
+    struct idm_active_key *key;    /* NULL: none is in use */
+    struct idm_active_key *former; /* software, until former_end */
+    int64_t former_end;
+};
+
+/* Signs with the identity that `spki` names, if it is the one in use. Never waits: TPM_BUSY and
+ * TPM_ABSENT may go away. */
+int idm_keyring_sign(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZE],
+                     const struct idm_to_sign *what, struct idm_signature *ret,
+                     struct idm_error *err) IDM_NODISCARD;
+/* How long a request for the chip is worth trying, in ms. */
+uint32_t idm_keyring_wait(const struct idm_keyring *ring);
+/* Forgets what has gone; returns ms until there is something to forget, -1: nothing. */
+int idm_keyring_tidy(struct idm_keyring *ring);
+void idm_keyring_free(struct idm_keyring *ring);
+
+/* ---- server.c ---- */
+
+/* Serves until `stop`, a descriptor, becomes readable. MEMORY, STORAGE when poll fails. */
+int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring, int stop,
+                    struct idm_error *err) IDM_NODISCARD;
+
+#endif

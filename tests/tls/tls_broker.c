@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* idmode-signd: who is served, what is signed, and what hostile clients, dying chips and changes of mode
+ * do to it. */
+#include "tests/tls/tls_device.h"
+
+#include "backends/active/reference.h"
+#include "backends/active/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static pid_t broker;
+static char socket_path[IDM_DEVICE_PATH_SIZE];
+
+static void stop_broker(void)
+{
+    if (broker > 0) {
+        kill(broker, SIGTERM);
+        int status = 0;
+        waitpid(broker, &status, 0);
+        broker = 0;
+    }
+}
+
+static void close_all(void)
+{
+    stop_broker();
+    close_device();
+}
+
+TestSuite(tls_broker, .timeout = 120, .fini = close_all);
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+static int connect_to_broker(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    size_t length = strlen(socket_path);
+    cr_assert(length < sizeof(address.sun_path));
+    memcpy(address.sun_path, socket_path, length);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Serves as soon as this returns. tcti NULL: as boot reached the chip. */
+static void start_broker_at(const char *tcti)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+    int fd = -1;
+
+    snprintf(path, sizeof(path), "%s/signd.log", device.base);
+    idm_device_path(&device, "/run/idmode/sign.sock", socket_path);
+    broker = fork();
+    if (broker == 0) {
+        unsetenv("IDMODE_TCTI");
+        int log = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+        dup2(log, 2);
+        execl(IDM_TEST_BUILD_DIR "/bin/idmode-signd", "idmode-signd", "--root", device.root,
+              tcti != NULL ? "--tcti" : NULL, tcti, NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 1000 && fd < 0; i++) {
+        fd = connect_to_broker();
+        if (fd < 0)
+            nap();
+    }
+    cr_assert(fd >= 0, "the broker does not serve");
+    close(fd);
+}
+
+static void start_broker(void)
+{
+    start_broker_at(NULL);
+}
+
+static const char members[] = "[access]\ngroup = daemon\n[tpm]\nwait = 1s\n";
+
+static void open_served(enum kind kind)
+{
+    open_tls_with(kind, members, false);
+    shell(0, "chmod 755 $BASE");
+    start_broker();
+}
+
+#define AS_MEMBER   "setpriv --reuid 65534 --regid 65534 --groups 1 "
+#define AS_PRIMARY  "setpriv --reuid 65534 --regid 1 --clear-groups "
+#define AS_STRANGER "setpriv --reuid 65534 --regid 65534 --clear-groups "
+#define SIGN        "openssl dgst -sha256 -sign $KEY -out $OUT $PEER_CERT"
+
+/* ---- who ---- */
+
+Test(tls_broker, members_sign_without_tpm_and_key_file_in_either_mode)
+{
+    for (int kind = TPM; kind <= SOFTWARE; kind++) {
+        open_served((enum kind)kind);
+        tls(0,
+            "mkdir -m 777 out; chmod 644 $PEER_CERT; openssl x509 -in $CERT -pubkey -noout > pub;"
+            "for how in '" AS_MEMBER "' '" AS_PRIMARY "' ''; do OUT=out/sig; rm -f $OUT;"
+            "$how " SIGN "; openssl dgst -sha256 -verify pub -signature $OUT $PEER_CERT; done;"
+            /* and read neither */
+            "! " AS_MEMBER " cat $ROOT/run/idmode/signer 2> /dev/null;"
+            "! " AS_MEMBER " cat $ROOT/persist/idmode/legacy.key.pem 2> /dev/null");
+        tls(0, "OUT=out/none; ! " AS_STRANGER SIGN " 2> err; grep -q 'may not use its socket' err;"
+               "! test -s out/none");
+        close_all();
+    }
+}
+
+Test(tls_broker, strangers_at_an_open_socket_are_sent_away)
+{
+    open_served(TPM);
+    tls(0, "mkdir -m 777 out; chmod 644 $PEER_CERT; chmod 666 $ROOT/run/idmode/sign.sock;"
+           "OUT=out/none; ! " AS_STRANGER SIGN " 2> err; grep -q 'closes the connection' err;"
+           "! test -s out/none; OUT=out/sig; " AS_MEMBER SIGN);
+}
+
+/* ---- what ---- */
+
+/* The reply to one request of ours, by hand. */
+static struct idm_wire_reply ask(unsigned operation, const void *data, size_t size)
+{
+    struct {
+        struct idm_wire_request head;
+        uint8_t data[256];
+    } request = {.head = {.magic = IDM_WIRE_MAGIC,
+                          .id = 7,
+                          .operation = (uint8_t)operation,
+                          .digest = IDM_SHA256,
+                          .size = (uint32_t)size}};
+    struct idm_wire_reply reply = {0};
+    struct idm_reference reference;
+    struct kept key = keep("/run/idmode/device.key.pem");
+
+    cr_assert_eq(idm_reference_read(key.data, key.size, &reference, NULL), 0);
+    drop(&key);
+    memcpy(request.head.spki, reference.spki, sizeof(reference.spki));
+    memcpy(request.data, data, size);
+    int fd = connect_to_broker();
+    cr_assert(fd >= 0);
+    cr_assert_eq(send(fd, &request, sizeof(request.head) + size, 0),
+                 (ssize_t)(sizeof(request.head) + size));
+    cr_assert(recv(fd, &reply, sizeof(reply), 0) >= (ssize_t)IDM_WIRE_REPLY_HEAD);
+    close(fd);
+    return reply;
+}
+
+static void refused(const struct idm_wire_reply *reply)
+{
+    struct idm_error err = {0};
+    cr_assert_eq(reply->good, 0);
+    cr_assert_eq(idm_wire_take_error(reply, &err), IDM_E_REFUSED, "%s: %s", err.what, err.why);
+}
+
+Test(tls_broker, idmodes_own_statements_are_not_signed)
+{
+    static const char statement[] = "idmode succession v1";
+    struct idm_wire_reply reply;
+
+    open_served(TPM);
+    reply = ask(IDM_WIRE_SIGN_MESSAGE, "hello", 5);
+    cr_assert_eq(reply.good, 1);
+    reply = ask(IDM_WIRE_SIGN_MESSAGE, statement, sizeof(statement));
+    refused(&reply);
+    /* of a digest nobody can tell: root's alone */
+    reply = ask(IDM_WIRE_SIGN_DIGEST, "0123456789abcdef0123456789abcdef", 32);
+    cr_assert_eq(reply.good, 1);
+    reply = ask(IDM_WIRE_SIGN_DIGEST, "0123456789abcdef0123456789abcdef", 31);
+    refused(&reply);
+    tls(0,
+        "mkdir -m 777 out; head -c 32 /dev/zero > digest; chmod 644 digest; ! " AS_MEMBER
+        "openssl pkeyutl -sign -inkey $KEY -in digest -out out/sig -pkeyopt digest:sha256 2> err;"
+        "grep -q 'give the message' err; ! test -s out/sig;"
+        "openssl pkeyutl -sign -inkey $KEY -in digest -out out/sig -pkeyopt digest:sha256");
+}
+
+Test(tls_broker, one_tpm_command_per_signature)
+{
+    open_tls_with(TPM, members, false);
+    boot_through(COUNT);
+    start_broker();
+    for (int i = 0; i < 10; i++) {
+        struct idm_wire_reply reply = ask(IDM_WIRE_SIGN_MESSAGE, &i, sizeof(i));
+        cr_assert_eq(reply.good, 1);
+    }
+    cr_assert_eq(commands(NULL), 10, "%u commands", commands(NULL));
+}
+
+/* ---- hostile clients ---- */
+
+static bool still_serves(void)
+{
+    struct idm_wire_reply reply = ask(IDM_WIRE_SIGN_MESSAGE, "hello", 5);
+    return reply.good == 1;
+}
+
+Test(tls_broker, hostile_clients_block_nobody)
+{
+    static uint8_t large[sizeof(struct idm_wire_request) + IDM_MESSAGE_MAX + 1];
+    int silent[300];
+
+    open_served(TPM);
+    for (size_t i = 0; i < 300; i++) {
+        silent[i] = connect_to_broker(); /* many of them, and none says a word */
+        cr_assert(silent[i] >= 0);
+        if (i % 50 == 49)
+            cr_assert(still_serves());
+    }
+    for (size_t i = 0; i < 300; i++)
+        close(silent[i]);
+    for (size_t size = 1; size < sizeof(large); size = size * 3 + 1) {
+        int fd = connect_to_broker();
+        (void)!send(fd, large, size, MSG_NOSIGNAL);
+        char byte;
+        cr_assert_eq(recv(fd, &byte, 1, 0), 0, "nonsense of %zu bytes", size);
+        close(fd);
+    }
+    int fd = connect_to_broker();
+    int room = 4 * (int)sizeof(large);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+    memcpy(large,
+           &(struct idm_wire_request){.magic = IDM_WIRE_MAGIC,
+                                      .operation = IDM_WIRE_SIGN_MESSAGE,
+                                      .size = IDM_MESSAGE_MAX + 1},
+           sizeof(struct idm_wire_request));
+    (void)!send(fd, large, sizeof(large), MSG_NOSIGNAL);
+    char byte;
+    cr_assert_eq(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+    cr_assert(still_serves());
+}
+
+Test(tls_broker, client_that_never_reads_is_dropped)
+{
+    open_served(TPM);
+    struct {
+        struct idm_wire_request head;
+        uint8_t data[8];
+    } request = {.head = {.magic = IDM_WIRE_MAGIC, .operation = IDM_WIRE_SIGN_MESSAGE, .size = 8}};
+    int fd = connect_to_broker();
+    ssize_t sent = 0;
+    /* another identity's: answered without the chip */
+    for (int i = 0; i < 5000 && sent >= 0; i++)
+        sent = send(fd, &request, sizeof(request), MSG_NOSIGNAL | (i > 2000 ? MSG_DONTWAIT : 0));
+    cr_assert(still_serves());
+    close(fd);
+}
+
+/* ---- chips and brokers that come and go ---- */
+
+#define SIGN_AND_VERIFY                                                                            \
+    "OUT=sig; rm -f sig; " SIGN "; openssl x509 -in $CERT -pubkey -noout > pub;"                   \
+    "openssl dgst -sha256 -verify pub -signature sig $PEER_CERT"
+
+Test(tls_broker, survives_its_chip)
+{
+    open_served(TPM);
+    tls(0, SIGN_AND_VERIFY);
+    idm_swtpm_stop(&device.tpm);
+    tls(0, "OUT=none; ! timeout 20 " SIGN " 2> err; grep -q 'TPM' err; ! test -s none");
+    cr_assert_eq(idm_swtpm_resume(&device.tpm), 0);
+    tls(0, SIGN_AND_VERIFY);
+    OK(idm_device_chip_swap(&device));
+    tls(0, "OUT=none; ! timeout 20 " SIGN " 2> err; ! test -s none");
+    OK(idm_device_chip_swap(&device));
+    tls(0, SIGN_AND_VERIFY);
+}
+
+Test(tls_broker, broker_killed_in_mid_request)
+{
+    open_tls_with(TPM, members, false);
+    spoil("cc=Sign,do=kill-after"); /* kills whoever asks the chip */
+    start_broker_at(device.tcti);
+    honest();
+    int status = 0;
+    /* root goes on by itself once nobody serves the socket */
+    tls(0, "OUT=sig; timeout 20 " SIGN);
+    cr_assert_eq(waitpid(broker, &status, 0), broker);
+    broker = 0;
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    /* a member is told so, in time */
+    tls(0, "chmod 755 $BASE; chmod 644 $PEER_CERT; mkdir -m 777 out; OUT=out/none; ! timeout "
+           "20 " AS_MEMBER SIGN " 2> err; grep -q 'start idmode-signd' err; ! test -s out/none");
+    start_broker(); /* over the stale socket */
+    tls(0, "OUT=out/sig; " AS_MEMBER SIGN);
+}
+
+Test(tls_broker, second_broker_gives_way)
+{
+    open_served(TPM);
+    tls(4, "$BUILD/bin/idmode-signd --root $ROOT");
+    cr_assert(still_serves());
+    stop_broker();
+    cr_assert_eq(access(socket_path, F_OK), -1, "its socket is gone with it");
+}
+
+Test(tls_broker, follows_the_mode)
+{
+    open_software_device(members, false);
+    make_peer();
+    start_broker();
+    tls(0, SIGN_AND_VERIFY "; cp pub old; cp $KEY old.key");
+    cr_assert_eq(RUN("migrate", "prepare"), 0);
+    cr_assert_eq(RUN("migrate", "commit"), 0);
+    status_is("tpm", "tpm-dual", "");
+    tls(0, SIGN_AND_VERIFY
+        "; ! cmp -s pub old;"
+        "! openssl dgst -sha256 -sign old.key -out none $PEER_CERT 2> err; ! test -s none");
+    nobody();
+    cr_assert_eq(RUN("boot"), 3);
+    struct idm_wire_reply reply = {0};
+    (void)reply;
+    tls(0, "OUT=none; ! " SIGN " 2> err; ! test -s none");
+}
+
+Test(tls_broker, takes_systemds_socket)
+{
+    open_tls_with(TPM, members, false);
+    tls(0, "python3 - <<'END'\n"
+           "import socket, os, subprocess\n"
+           "path = os.environ['ROOT'] + '/run/idmode/sign.sock'\n"
+           "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+           "s.bind(path); s.listen(5)\n"
+           "pid = os.fork()\n"
+           "if pid == 0:\n"
+           "    os.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n"
+           "    os.environ['LISTEN_PID'] = str(os.getpid()); os.environ['LISTEN_FDS'] = '1'\n"
+           "    signd = os.environ['BUILD'] + '/bin/idmode-signd'\n"
+           "    os.execl(signd, signd, '--root', os.environ['ROOT'])\n"
+           "s.close()\n"
+           "key = os.environ['ROOT'] + '/run/idmode/device.key.pem'\n"
+           "r = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', key, '-out', 'sig', key])\n"
+           "os.kill(pid, 15)\n"
+           "status = os.waitpid(pid, 0)[1]\n"
+           "assert r.returncode == 0 and status == 0, (r, status)\n"
+           "assert os.path.exists(path)\n"
+           "END\n"
+           "test -s sig");
+}
