@@ -20,3 +20,29 @@ file(GLOB SIGND_SOURCES CONFIGURE_DEPENDS cli/signd/*.c)
 add_executable(idmode-signd ${SIGND_SOURCES} cli/options.c)
 target_compile_definitions(idmode-signd PRIVATE IDM_VERSION="${PROJECT_VERSION}")
 target_link_libraries(idmode-signd PRIVATE idm_backends)
+
+# One call for C programs. The provider is inside, under a name of its own, so that neither a module
+# directory nor openssl.cnf is needed.
+pkg_check_modules(SSL REQUIRED IMPORTED_TARGET libssl>=3.0)
+file(GLOB LIBRARY_SOURCES CONFIGURE_DEPENDS backends/library/*.c)
+add_library(libidmode SHARED ${LIBRARY_SOURCES})
+set_target_properties(libidmode PROPERTIES OUTPUT_NAME idmode VERSION ${PROJECT_VERSION} SOVERSION 0
+  C_VISIBILITY_PRESET hidden LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib
+  LINK_DEPENDS ${CMAKE_SOURCE_DIR}/backends/library/libidmode.map)
+target_include_directories(libidmode INTERFACE ${CMAKE_SOURCE_DIR}/include)
+target_link_libraries(libidmode PRIVATE idm_provider PkgConfig::SSL)
+target_link_options(libidmode PRIVATE
+  -Wl,--version-script=${CMAKE_SOURCE_DIR}/backends/library/libidmode.map -Wl,--exclude-libs,ALL
+  -Wl,-z,nodelete -Wl,--as-needed -Wl,-z,defs)
+
+# ---- installed -----------------------------------------------------------------------------------
+include(GNUInstallDirs)
+set(IDM_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
+configure_file(include/idmode.pc.in ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc @ONLY)
+install(TARGETS libidmode LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS provider LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ossl-modules)
+install(TARGETS idmode-signd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES include/idmode.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES share/idmode/openssl.cnf DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode)

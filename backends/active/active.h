@@ -37,6 +37,7 @@ struct idm_active_ctx;
 /* Immutable and counted once it is loaded. */
 struct idm_active_key {
     _Atomic unsigned int refs;
+    struct idm_active_ctx *ctx; /* that it was loaded in; borrowed */
     struct idm_reference reference;
     struct idm_bytes chain;        /* PEM, as in /run: the device's certificate first */
     EVP_PKEY *public_key;          /* in idm_active_libctx() */
@@ -49,7 +50,8 @@ struct idm_active_key {
  * MEMORY, CRYPTO. */
 int idm_active_open(struct idm_active_ctx **ret, const char *root, const char *tcti,
                     struct idm_error *err) IDM_NODISCARD;
-/* Closes its connections; not for a child that inherited it. NULL is fine. Keys stay good. */
+/* Closes its connections; not for a child that inherited it. NULL is fine. Keys that were loaded in it
+ * sign no more. */
 void idm_active_close(struct idm_active_ctx *ctx);
 const char *idm_active_root(const struct idm_active_ctx *ctx);
 

@@ -221,6 +221,7 @@ int idm_active_load(struct idm_active_ctx *ctx, bool reads_key, struct idm_activ
     if (!key)
         return idm_fail(err, IDM_E_MEMORY, what_load, "out of memory");
     key->refs = 1;
+    key->ctx = ctx;
     int rc = IDM_E_MISMATCH;
     (void)ERR_set_mark();
     for (int attempt = 0; rc == IDM_E_MISMATCH && attempt < ATTEMPTS; attempt++) {

@@ -91,8 +91,7 @@ static struct idm_active_key *load(const struct idm_provider *p, const char *der
     struct idm_error err = {0};
     struct idm_reference given;
     struct idm_active_key *key = NULL;
-    if (idm_reference_parse(der, size, &given, &err) ||
-        idm_active_load(p->active, false, &key, &err)) {
+    if (idm_reference_parse(der, size, &given, &err) || idm_provider_load(&key, &err)) {
         (void)idm_provider_raise(p, &err);
         return NULL;
     }

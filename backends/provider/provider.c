@@ -48,40 +48,47 @@ int idm_provider_fail(const struct idm_provider *provider, int code, const char 
 
 /* ---- what it offers ---- */
 
-#define PROPERTIES "provider=idmode"
-#define EC_NAMES   "EC:id-ecPublicKey:1.2.840.10045.2.1"
-#define RSA_NAMES  "RSA:rsaEncryption:1.2.840.113549.1.1.1"
+#define EC_NAMES  "EC:id-ecPublicKey:1.2.840.10045.2.1"
+#define RSA_NAMES "RSA:rsaEncryption:1.2.840.113549.1.1.1"
 
-static const OSSL_ALGORITHM keymgmts[] = {
-    {EC_NAMES, PROPERTIES, idm_provider_ec_keymgmt, "EC public keys; the device's key"},
-    {RSA_NAMES, PROPERTIES, idm_provider_rsa_keymgmt, "RSA public keys; the device's key"},
-    {NULL, NULL, NULL, NULL}};
-static const OSSL_ALGORITHM signatures[] = {
-    {"ECDSA", PROPERTIES, idm_provider_signature, "ECDSA by the device's key"},
-    {RSA_NAMES, PROPERTIES, idm_provider_signature, "RSA by the device's key"},
-    {NULL, NULL, NULL, NULL}};
-static const OSSL_ALGORITHM stores[] = {
-    {"idmode", PROPERTIES, idm_provider_store, "the device's key and certificate"},
-    {NULL, NULL, NULL, NULL}};
-static const OSSL_ALGORITHM decoders[] = {
-    {"DER", PROPERTIES ",input=pem", idm_provider_pem_decoder, "IDMODE PRIVATE KEY to DER"},
-    {EC_NAMES, PROPERTIES ",input=der", idm_provider_ec_decoder, "IDMODE PRIVATE KEY"},
-    {RSA_NAMES, PROPERTIES ",input=der", idm_provider_rsa_decoder, "IDMODE PRIVATE KEY"},
-    {NULL, NULL, NULL, NULL}};
+struct idm_provider_offer {
+    const char *name;
+    OSSL_ALGORITHM keymgmts[3];
+    OSSL_ALGORITHM signatures[3];
+    OSSL_ALGORITHM stores[2];
+    OSSL_ALGORITHM decoders[4];
+};
+
+/* The same twice, by the name under which it is loaded. */
+#define OFFER(own_name)                                                                            \
+    {                                                                                              \
+        .name = own_name,                                                                          \
+        .keymgmts = {{EC_NAMES, "provider=" own_name, idm_provider_ec_keymgmt, "EC"},              \
+                     {RSA_NAMES, "provider=" own_name, idm_provider_rsa_keymgmt, "RSA"}},          \
+        .signatures = {{"ECDSA", "provider=" own_name, idm_provider_signature, "ECDSA"},           \
+                       {RSA_NAMES, "provider=" own_name, idm_provider_signature, "RSA"}},          \
+        .stores = {{"idmode", "provider=" own_name, idm_provider_store, "idmode:"}},               \
+        .decoders = {                                                                              \
+            {"DER", "provider=" own_name ",input=pem", idm_provider_pem_decoder, "PEM"},           \
+            {EC_NAMES, "provider=" own_name ",input=der", idm_provider_ec_decoder, "EC"},          \
+            {RSA_NAMES, "provider=" own_name ",input=der", idm_provider_rsa_decoder, "RSA"}},      \
+    }
+static const struct idm_provider_offer module_offer = OFFER("idmode");
+static const struct idm_provider_offer builtin_offer = OFFER(IDM_PROVIDER_BUILTIN);
 
 static const OSSL_ALGORITHM *query(void *ctx, int operation, int *ret_no_cache)
 {
-    (void)ctx;
+    const struct idm_provider *p = ctx;
     *ret_no_cache = 0;
     switch (operation) {
     case OSSL_OP_KEYMGMT:
-        return keymgmts;
+        return p->offer->keymgmts;
     case OSSL_OP_SIGNATURE:
-        return signatures;
+        return p->offer->signatures;
     case OSSL_OP_STORE:
-        return stores;
+        return p->offer->stores;
     case OSSL_OP_DECODER:
-        return decoders;
+        return p->offer->decoders;
     default:
         return NULL;
     }
@@ -106,13 +113,13 @@ static const OSSL_PARAM *gettable(void *ctx)
 
 static int get_params(void *ctx, OSSL_PARAM params[])
 {
-    static const struct {
+    const struct idm_provider *provider = ctx;
+    const struct {
         const char *key;
         const char *text;
-    } texts[] = {{OSSL_PROV_PARAM_NAME, "idmode"},
+    } texts[] = {{OSSL_PROV_PARAM_NAME, provider->offer->name},
                  {OSSL_PROV_PARAM_VERSION, IDM_VERSION},
                  {OSSL_PROV_PARAM_BUILDINFO, IDM_VERSION}};
-    (void)ctx;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         OSSL_PARAM *p = OSSL_PARAM_locate(params, texts[i].key);
         if (p && !OSSL_PARAM_set_utf8_ptr(p, texts[i].text))
@@ -141,6 +148,20 @@ static const OSSL_DISPATCH functions[] = {
 
 static struct idm_active_ctx *process_ctx;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Thread_local struct idm_active_key *handed_over;
+
+int idm_provider_load(struct idm_active_key **ret, struct idm_error *err)
+{
+    if (!handed_over)
+        return idm_active_load(process_ctx, false, ret, err);
+    *ret = idm_active_key_up(handed_over);
+    return 0;
+}
+
+void idm_provider_hand_over(struct idm_active_key *key)
+{
+    handed_over = key;
+}
 
 /* As the programs read it: secure_getenv, and "/" is the machine itself. */
 static void open_process_ctx(void)
@@ -174,8 +195,8 @@ static void take_core(struct idm_provider *p, const OSSL_DISPATCH *in)
     }
 }
 
-int idm_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
-                      const OSSL_DISPATCH **out, void **ret_ctx)
+static int init(const struct idm_provider_offer *offer, const OSSL_CORE_HANDLE *handle,
+                const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **ret_ctx)
 {
     (void)pthread_once(&once, open_process_ctx);
     struct idm_provider *p = calloc(1, sizeof *p);
@@ -184,7 +205,7 @@ int idm_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
         return 0;
     }
     p->core = handle;
-    p->active = process_ctx;
+    p->offer = offer;
     take_core(p, in);
     if (!p->new_error || !p->set_error_debug || !p->vset_error || !p->bio_gets || !p->bio_read) {
         free(p);
@@ -193,4 +214,16 @@ int idm_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
     *out = functions;
     *ret_ctx = p;
     return 1;
+}
+
+int idm_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                      const OSSL_DISPATCH **out, void **ret_ctx)
+{
+    return init(&module_offer, handle, in, out, ret_ctx);
+}
+
+int idm_provider_init_builtin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                              const OSSL_DISPATCH **out, void **ret_ctx)
+{
+    return init(&builtin_offer, handle, in, out, ret_ctx);
 }

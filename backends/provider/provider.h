@@ -25,7 +25,7 @@
 
 struct idm_provider {
     const OSSL_CORE_HANDLE *core;
-    struct idm_active_ctx *active; /* one for the process, never closed: nothing runs at exit */
+    const struct idm_provider_offer *offer;
     OSSL_FUNC_core_new_error_fn *new_error;
     OSSL_FUNC_core_set_error_debug_fn *set_error_debug;
     OSSL_FUNC_core_vset_error_fn *vset_error;
@@ -62,7 +62,18 @@ extern const OSSL_DISPATCH idm_provider_pem_decoder[];
 extern const OSSL_DISPATCH idm_provider_ec_decoder[];
 extern const OSSL_DISPATCH idm_provider_rsa_decoder[];
 
-/* What OSSL_provider_init is in idmode.so, and what libidmode gives to OSSL_PROVIDER_add_builtin. */
+/* The identity in use, for the store and the decoder: the one handed over in this thread, else loaded
+ * in the process' own context (IDMODE_ROOT, IDMODE_TCTI), which is never closed: nothing runs at exit.
+ * As idm_active_load. */
+int idm_provider_load(struct idm_active_key **ret, struct idm_error *err) IDM_NODISCARD;
+/* From now on in this thread, until NULL: libidmode, whose callers name a root of their own. Borrowed. */
+void idm_provider_hand_over(struct idm_active_key *key);
+
+/* What OSSL_provider_init is in idmode.so; and what libidmode gives to OSSL_PROVIDER_add_builtin, under
+ * another name, so that both can be in one process. */
+#define IDM_PROVIDER_BUILTIN "libidmode"
+int idm_provider_init_builtin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                              const OSSL_DISPATCH **out, void **ret_ctx);
 int idm_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
                       const OSSL_DISPATCH **out, void **ret_ctx);
 

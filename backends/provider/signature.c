@@ -291,7 +291,7 @@ static int sign_elsewhere(struct signature *sig, unsigned char *ret, size_t *ret
         what.message = sig->message ? sig->message : what.hash; /* an empty message, never NULL */
         what.message_size = sig->message_size;
     }
-    if (idm_active_sign(sig->provider->active, sig->key, &what, &signature, &err))
+    if (idm_active_sign(sig->key->ctx, sig->key, &what, &signature, &err))
         return idm_provider_raise(sig->provider, &err);
     if (signature.size > room)
         return idm_provider_fail(sig->provider, IDM_E_INTERNAL, "the signature is too long");

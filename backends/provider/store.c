@@ -48,7 +48,7 @@ static void *store_open(void *ctx, const char *uri)
     store->provider = ctx;
     if (!wanted(uri, &store->has_key, &cert))
         (void)idm_provider_fail(ctx, IDM_E_USAGE, "the URI is idmode:, idmode:key or idmode:cert");
-    else if (idm_active_load(store->provider->active, false, &store->key, &err))
+    else if (idm_provider_load(&store->key, &err))
         (void)idm_provider_raise(ctx, &err);
     if (store->key && cert)
         store->certs = BIO_new_mem_buf(store->key->chain.data, (int)store->key->chain.size);
