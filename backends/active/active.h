@@ -72,7 +72,8 @@ struct idm_to_sign {
     size_t message_size;
 };
 
-/* A signature that verifies under the key. HELD: another identity is in use by now; REFUSED: this
+/* A signature by the key; that it verifies under it is looked at for the first one, after each change
+ * that idmode publishes, and for one in 64. HELD: another identity is in use by now; REFUSED: this
  * process may not sign; the TPM_* codes; UNREADABLE: neither broker nor key can be reached; MEMORY,
  * CRYPTO. Waits for a busy chip at most `[tpm] wait`, for a broker at most IDM_BROKER_WAIT_MS. */
 #define IDM_BROKER_WAIT_MS 15000u

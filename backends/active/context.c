@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/active/context.h"
 
+#include "backends/active/page.h"
 #include "backends/store/inroot.h"
 
 #include <openssl/crypto.h>
@@ -123,7 +124,24 @@ void idm_active_close(struct idm_active_ctx *ctx)
             idm_link_drop(link);
         }
     }
+    idm_page_unmap(atomic_load(&ctx->page));
     free(ctx);
+}
+
+/* Two threads may both map it; one mapping is kept. */
+uint64_t idm_active_word(struct idm_active_ctx *ctx)
+{
+    const void *page = atomic_load_explicit(&ctx->page, memory_order_acquire);
+    if (!page) {
+        const void *mapped = idm_page_map(ctx->root);
+        if (!mapped)
+            return 0;
+        if (atomic_compare_exchange_strong(&ctx->page, &page, mapped))
+            page = mapped;
+        else
+            idm_page_unmap(mapped);
+    }
+    return idm_page_word(page);
 }
 
 const char *idm_active_root(const struct idm_active_ctx *ctx)

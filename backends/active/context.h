@@ -23,11 +23,16 @@ struct idm_link {
     int fd;             /* BROKER; -1: not open */
     struct idm_tpm *tpm;
     struct idm_settings settings; /* CHIP: what `tpm` borrows */
+    /* CHIP: a signature of this key was good under its certificate, and the page has not changed since. */
+    uint8_t proven[IDM_SHA256_SIZE];
+    uint64_t proven_word;
+    unsigned int unproven; /* signatures since */
 };
 
 struct idm_active_ctx {
     char root[IDM_PATH_SIZE * 4];
     char tcti[IDM_PATH_SIZE]; /* empty: what boot used */
+    const void *_Atomic page; /* struct idm_page, once it is there */
     struct idm_link *idle[IDM_LINK_KINDS];
     struct idm_link *inherited; /* of a parent; kept, so that nothing is lost without a name */
 };
@@ -38,6 +43,9 @@ struct idm_link *idm_link_take(struct idm_active_ctx *ctx, enum idm_link_kind ki
 void idm_link_put(struct idm_active_ctx *ctx, enum idm_link_kind kind, struct idm_link *link);
 /* Closes it. */
 void idm_link_drop(struct idm_link *link);
+
+/* The mode page's word; 0: there is no page yet. */
+uint64_t idm_active_word(struct idm_active_ctx *ctx);
 
 /* client.c. ABSENT: no socket is there. */
 int idm_broker_sign(struct idm_active_ctx *ctx, const struct idm_active_key *key,

@@ -104,11 +104,9 @@ IDMODE_PUBLIC void idmode_close(idmode *id)
 /* ---- mode ---- */
 
 /* Two threads may both map it; one mapping is kept. */
-static const struct idm_page *page_of(const idmode *id)
+static __attribute__((noinline, cold)) const struct idm_page *map_page(const idmode *id)
 {
-    const void *page = atomic_load_explicit(&id->page, memory_order_acquire);
-    if (page)
-        return page;
+    const void *page = NULL;
     const void *mapped = idm_page_map(idm_active_root(id->active));
     if (!mapped)
         return NULL;
@@ -118,26 +116,37 @@ static const struct idm_page *page_of(const idmode *id)
     return page;
 }
 
-uint64_t idmode_word(const idmode *id)
+static inline const struct idm_page *page_of(const idmode *id)
+{
+    const void *page = atomic_load_explicit(&id->page, memory_order_acquire);
+    return page ? page : map_page(id);
+}
+
+static inline uint64_t word_of(const idmode *id)
 {
     const struct idm_page *page = page_of(id);
     return page ? idm_page_word(page) : 0;
 }
 
+uint64_t idmode_word(const idmode *id)
+{
+    return word_of(id);
+}
+
 IDMODE_PUBLIC enum idmode_mode idmode_get_mode(const idmode *id)
 {
-    unsigned int mode = id ? idm_page_mode(idmode_word(id)) : 0;
+    unsigned int mode = id ? idm_page_mode(word_of(id)) : 0;
     return mode <= IDMODE_MODE_TPM ? (enum idmode_mode)mode : IDMODE_MODE_UNKNOWN;
 }
 
 IDMODE_PUBLIC uint32_t idmode_get_generation(const idmode *id)
 {
-    return id ? idm_page_generation(idmode_word(id)) : 0;
+    return id ? idm_page_generation(word_of(id)) : 0;
 }
 
 IDMODE_PUBLIC uint32_t idmode_get_epoch(const idmode *id)
 {
-    return id ? idm_page_epoch(idmode_word(id)) : 0;
+    return id ? idm_page_epoch(word_of(id)) : 0;
 }
 
 IDMODE_PUBLIC const char *idmode_mode_name(enum idmode_mode mode)

@@ -236,6 +236,8 @@ int main(int argc, char *argv[])
     bench_memory(argv[1]);
     bench_mode(argv[1]);
     bench_size(argv[1]);
+    bench_tls_tpm();
+    bench_tls_software();
     idm_device_close(&bench_device);
     return 0;
 }

@@ -2,6 +2,7 @@
 /* bench.h - figures, each beside its goal.
  *
  *     bench.c      the table, and TPM commands by the shim's count
+ *     tls.c        signatures, handshakes and the mode as TLS users pay for them
  *     cost.c       what else a program costs: files, time, instructions, memory, size
  *
  * A figure that cannot be measured ends the program with exit code 1; a goal that is missed does not.
@@ -29,5 +30,9 @@ void bench_mode(const char *release);
 void bench_time(const char *release);
 void bench_memory(const char *release);
 void bench_size(const char *release);
+
+/* tls.c: on the provisioned bench_device; on one of its own. */
+void bench_tls_tpm(void);
+void bench_tls_software(void);
 
 #endif
