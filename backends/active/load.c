@@ -76,7 +76,7 @@ static int read_in_root(const struct idm_active_ctx *ctx, const char *path, stru
 static int not_in_use(const struct idm_active_ctx *ctx, struct idm_error *err)
 {
     _cleanup_bytes_ struct idm_bytes mode = {0};
-    if (read_run(ctx, RUN_MODE, &mode, NULL)) {
+    if (read_run(ctx, RUN_MODE, &mode, NULL) || !mode.data) {
         (void)idm_fail(err, IDM_E_HELD, what_load, "idmode boot has not run in this boot");
         return idm_advise(err, "run idmode boot before the programs that use TLS"), IDM_E_HELD;
     }

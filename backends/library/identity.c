@@ -40,16 +40,17 @@ void idmode_identity_free(struct identity *identity)
 /* ---- the provider ---- */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool provided;
+static OSSL_PROVIDER *standard;
+static OSSL_PROVIDER *ours;
 
 /* `default` named explicitly, because loading any provider may take the implicit one away. Never
  * unloaded: keys may live as long as the process. */
 static void provide(void)
 {
-    provided =
-        OSSL_PROVIDER_try_load(NULL, "default", 1) != NULL &&
-        OSSL_PROVIDER_add_builtin(NULL, IDM_PROVIDER_BUILTIN, idm_provider_init_builtin) == 1 &&
-        OSSL_PROVIDER_try_load(NULL, IDM_PROVIDER_BUILTIN, 1) != NULL;
+    standard = OSSL_PROVIDER_try_load(NULL, "default", 1);
+    if (standard &&
+        OSSL_PROVIDER_add_builtin(NULL, IDM_PROVIDER_BUILTIN, idm_provider_init_builtin) == 1)
+        ours = OSSL_PROVIDER_try_load(NULL, IDM_PROVIDER_BUILTIN, 1);
 }
 
 /* ---- loading ---- */
@@ -113,25 +114,25 @@ static int load(struct idmode *id, struct identity **ret, struct idm_error *err)
                     "OpenSSL does not take the key or its certificate");
 }
 
-/* The identity in use, loaded again when the page says that it is another one; the caller's to free. */
-static int current(struct idmode *id, struct identity **ret, struct idm_error *err)
+/* The identity in use, loaded again when the page says that it is another one; the caller's to free.
+ * NULL: *err says why. */
+static struct identity *current(struct idmode *id, struct idm_error *err)
 {
-    int rc = 0;
     uint64_t word = idmode_word(id);
     (void)pthread_mutex_lock(&id->lock);
     if (!id->identity || !word || word != id->word) {
         struct identity *fresh = NULL;
-        rc = load(id, &fresh, err);
+        if (load(id, &fresh, err))
+            fresh = NULL;
         idmode_identity_free(id->identity);
         id->identity = fresh;
         id->word = word;
     }
-    if (id->identity) {
-        (void)atomic_fetch_add_explicit(&id->identity->refs, 1, memory_order_relaxed);
-        *ret = id->identity;
-    }
+    struct identity *found = id->identity;
+    if (found)
+        (void)atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
     (void)pthread_mutex_unlock(&id->lock);
-    return rc;
+    return found;
 }
 
 /* ---- SSL ---- */
@@ -140,8 +141,8 @@ static int current(struct idmode *id, struct identity **ret, struct idm_error *e
 static int choose(SSL *ssl, void *arg)
 {
     struct idm_error err = {0};
-    struct identity *identity = NULL;
-    if (current(arg, &identity, &err)) {
+    struct identity *identity = current(arg, &err);
+    if (!identity) {
         (void)idmode_fail(&err);
         ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "%s", idmode_error());
         return 0;
@@ -158,15 +159,15 @@ static int choose(SSL *ssl, void *arg)
 IDMODE_PUBLIC int idmode_use_identity(idmode *id, SSL_CTX *ssl_ctx)
 {
     struct idm_error err = {0};
-    struct identity *identity = NULL;
     if (!id || !ssl_ctx)
         return idm_fail(&err, IDM_E_USAGE, what_use, "a NULL"), idmode_fail(&err);
     (void)pthread_once(&once, provide);
-    if (!provided)
+    if (!ours)
         return idm_fail(&err, IDM_E_CRYPTO, what_use, "OpenSSL does not load its default provider"),
                idmode_fail(&err);
     SSL_CTX_set_cert_cb(ssl_ctx, choose, id);
-    if (current(id, &identity, &err))
+    struct identity *identity = current(id, &err);
+    if (!identity)
         return idmode_fail(&err);
     int good = SSL_CTX_use_cert_and_key(ssl_ctx, identity->cert, identity->key, identity->chain, 1);
     idmode_identity_free(identity);

@@ -71,17 +71,18 @@ IDMODE_PUBLIC int idmode_open(idmode **ret, const char *root)
     if (!ret)
         return misuse("idmode_open", "no place for the result");
     const char *from = root ? root : secure_getenv("IDMODE_ROOT");
-    size_t length = from ? strlen(from) : 0;
+    from = from ? from : "";
+    size_t length = strlen(from);
     while (length && from[length - 1] == '/')
         length--;
     if (length >= sizeof path)
         return misuse("idmode_open", "the root directory's path is too long");
-    memcpy(path, from ? from : "", length);
+    memcpy(path, from, length);
     path[length] = 0;
     idmode *id = calloc(1, sizeof *id);
-    int rc = id ? idm_active_open(&id->active, path, tcti && *tcti ? tcti : NULL, &err)
-                : idm_fail(&err, IDM_E_MEMORY, "idmode_open", "out of memory");
-    if (rc) {
+    if (!id)
+        return idm_fail(&err, IDM_E_MEMORY, "idmode_open", "out of memory"), idmode_fail(&err);
+    if (idm_active_open(&id->active, path, tcti && *tcti ? tcti : NULL, &err)) {
         free(id);
         return idmode_fail(&err);
     }
@@ -201,7 +202,8 @@ IDMODE_PUBLIC int idmode_get_status(idmode *id, char **ret_json)
     if (!id || !ret_json)
         return misuse("idmode_get_status", "a NULL");
     (void)snprintf(path, sizeof path, "%s/run/idmode/status.json", idm_active_root(id->active));
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    _cleanup_close_ int fd =
+        idm_fd_above_stdio(open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (fd < 0 || fstat(fd, &st) < 0)
         return idm_fail_errno(&err, IDM_E_UNREADABLE, what, errno), idmode_fail(&err);
     if (!S_ISREG(st.st_mode) || st.st_size > IDM_BYTES_MAX)

@@ -52,7 +52,7 @@ static size_t read_block(const struct idm_provider *p, OSSL_CORE_BIO *in, char *
         }
         size_t n = strlen(line);
         if (ours && fits && length + n < size) {
-            memcpy(ret + length, line, n);
+            memcpy(ret + length, line, n + 1);
             length += n;
         } else if (ours) {
             fits = false;
@@ -102,24 +102,6 @@ static struct idm_active_key *load(const struct idm_provider *p, const char *der
     return NULL;
 }
 
-static int give(const struct idm_provider *p, struct idm_active_key *from, const char *type,
-                OSSL_CALLBACK *callback, void *arg)
-{
-    int object = OSSL_OBJECT_PKEY;
-    struct idm_provider_key *key = idm_provider_key_make(p, from);
-    if (!key) {
-        idm_active_key_free(from);
-        return 0;
-    }
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_int(OSSL_OBJECT_PARAM_TYPE, &object),
-        OSSL_PARAM_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, (char *)type, strlen(type)),
-        OSSL_PARAM_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &key, sizeof key), OSSL_PARAM_END};
-    int rc = callback(params, arg);
-    idm_provider_key_free(key); /* NULL by now when it was taken */
-    return rc;
-}
-
 /* 1 with nothing given: not ours, let others try. */
 static int take(const struct idm_provider *p, const char *type, const char *der, size_t size,
                 OSSL_CALLBACK *callback, void *arg)
@@ -129,7 +111,7 @@ static int take(const struct idm_provider *p, const char *type, const char *der,
         return 0;
     const char *is = idm_provider_key_type(key->public_key);
     if (is && strcmp(is, type) == 0)
-        return give(p, key, type, callback, arg);
+        return idm_provider_key_give(p, key, type, callback, arg);
     idm_active_key_free(key);
     return is ? 1 : idm_provider_fail(p, IDM_E_USAGE, "the device's key is neither EC nor RSA");
 }
@@ -189,24 +171,13 @@ static int does_selection(void *ctx, int selection)
     return wants_key(selection);
 }
 
-static int export_object(void *ctx, const void *reference, size_t size, OSSL_CALLBACK *callback,
-                         void *arg)
-{
-    struct idm_provider_key *key = NULL;
-    (void)ctx;
-    if (size != sizeof key)
-        return 0;
-    memcpy(&key, reference, sizeof key);
-    return key && idm_provider_key_export(key, OSSL_KEYMGMT_SELECT_ALL, callback, arg);
-}
-
 #define DECODER(kind)                                                                              \
     {                                                                                              \
         {OSSL_FUNC_DECODER_NEWCTX, (void (*)(void))decoder_new},                                   \
             {OSSL_FUNC_DECODER_FREECTX, (void (*)(void))decoder_free},                             \
             {OSSL_FUNC_DECODER_DOES_SELECTION, (void (*)(void))does_selection},                    \
             {OSSL_FUNC_DECODER_DECODE, (void (*)(void))kind##_decode},                             \
-            {OSSL_FUNC_DECODER_EXPORT_OBJECT, (void (*)(void))export_object},                      \
+            {OSSL_FUNC_DECODER_EXPORT_OBJECT, (void (*)(void))idm_provider_export_object},         \
         {                                                                                          \
             0, NULL                                                                                \
         }                                                                                          \

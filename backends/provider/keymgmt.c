@@ -3,6 +3,7 @@
 #include "backends/provider/provider.h"
 
 #include <openssl/core_names.h>
+#include <openssl/core_object.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
@@ -24,7 +25,7 @@ static void *key_new(void *ctx)
     return key;
 }
 
-void idm_provider_key_free(void *key_data)
+static void key_free(void *key_data)
 {
     struct idm_provider_key *key = key_data;
     if (!key)
@@ -34,29 +35,36 @@ void idm_provider_key_free(void *key_data)
     free(key);
 }
 
-struct idm_provider_key *idm_provider_key_make(const struct idm_provider *provider,
-                                               struct idm_active_key *from)
+int idm_provider_key_give(const struct idm_provider *provider, struct idm_active_key *from,
+                          const char *type, OSSL_CALLBACK *callback, void *arg)
 {
-    struct idm_provider_key *key = key_new((void *)provider);
-    if (!key || !EVP_PKEY_up_ref(from->public_key)) {
-        free(key);
-        (void)idm_provider_fail(provider, IDM_E_MEMORY, "out of memory");
-        return NULL;
+    int object = OSSL_OBJECT_PKEY;
+    struct idm_provider_reference reference = {.key = key_new((void *)provider)};
+    if (!reference.key || !EVP_PKEY_up_ref(from->public_key)) {
+        free(reference.key);
+        idm_active_key_free(from);
+        return idm_provider_fail(provider, IDM_E_MEMORY, "out of memory");
     }
-    key->public_key = from->public_key;
-    key->key = from;
-    return key;
+    reference.key->public_key = from->public_key;
+    reference.key->key = from;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_int(OSSL_OBJECT_PARAM_TYPE, &object),
+        OSSL_PARAM_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, (char *)type, strlen(type)),
+        OSSL_PARAM_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &reference, sizeof reference),
+        OSSL_PARAM_END};
+    int rc = callback(params, arg);
+    key_free(reference.key); /* NULL by now when it was taken */
+    return rc;
 }
 
 /* The decoder or the store hands over what it made. */
-static void *key_load(const void *reference, size_t size)
+static void *key_load(const void *given, size_t size)
 {
-    struct idm_provider_key *key = NULL;
-    if (size != sizeof key)
+    struct idm_provider_reference *reference = (struct idm_provider_reference *)given;
+    if (size != sizeof *reference)
         return NULL;
-    struct idm_provider_key **slot = *(struct idm_provider_key ***)(void *)&reference;
-    key = *slot;
-    *slot = NULL;
+    struct idm_provider_key *key = reference->key;
+    reference->key = NULL;
     return key;
 }
 
@@ -172,7 +180,7 @@ static int rsa_import(void *key, int selection, const OSSL_PARAM params[])
     return import("RSA", key, selection, params);
 }
 
-int idm_provider_key_export(void *key_data, int selection, OSSL_CALLBACK *callback, void *arg)
+static int key_export(void *key_data, int selection, OSSL_CALLBACK *callback, void *arg)
 {
     const struct idm_provider_key *key = key_data;
     OSSL_PARAM *params = NULL;
@@ -185,6 +193,15 @@ int idm_provider_key_export(void *key_data, int selection, OSSL_CALLBACK *callba
     good = good && callback(params, arg);
     OSSL_PARAM_free(params);
     return good;
+}
+
+int idm_provider_export_object(void *ctx, const void *given, size_t size, OSSL_CALLBACK *callback,
+                               void *arg)
+{
+    const struct idm_provider_reference *reference = given;
+    (void)ctx;
+    return size == sizeof *reference && reference->key &&
+           key_export(reference->key, OSSL_KEYMGMT_SELECT_ALL, callback, arg);
 }
 
 static const char *ec_signature(int operation)
@@ -200,7 +217,7 @@ static const char *rsa_signature(int operation)
 #define KEYMGMT(kind)                                                                              \
     {                                                                                              \
         {OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))key_new},                                          \
-            {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))idm_provider_key_free},                       \
+            {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))key_free},                                    \
             {OSSL_FUNC_KEYMGMT_LOAD, (void (*)(void))key_load},                                    \
             {OSSL_FUNC_KEYMGMT_DUP, (void (*)(void))key_dup},                                      \
             {OSSL_FUNC_KEYMGMT_HAS, (void (*)(void))key_has},                                      \
@@ -210,7 +227,7 @@ static const char *rsa_signature(int operation)
             {OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, (void (*)(void))gettable},                         \
             {OSSL_FUNC_KEYMGMT_IMPORT, (void (*)(void))kind##_import},                             \
             {OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (void (*)(void))kind##_public_types},                 \
-            {OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))idm_provider_key_export},                   \
+            {OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))key_export},                                \
             {OSSL_FUNC_KEYMGMT_EXPORT_TYPES, (void (*)(void))kind##_public_types},                 \
             {OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (void (*)(void))kind##_signature},            \
         {                                                                                          \

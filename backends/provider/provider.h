@@ -40,14 +40,19 @@ struct idm_provider_key {
     struct idm_active_key *key; /* ours */
 };
 
-/* Owned by the caller, who takes over a reference to `key`. NULL: no memory (raised). */
-struct idm_provider_key *idm_provider_key_make(const struct idm_provider *provider,
-                                               struct idm_active_key *key);
-void idm_provider_key_free(void *key);
+/* What the store and the decoder hand to the key management (OSSL_OBJECT_PARAM_REFERENCE): whoever takes
+ * the key leaves NULL. */
+struct idm_provider_reference {
+    struct idm_provider_key *key;
+};
+/* Gives `from`, of which it takes over a reference, to the callback. 0: refused, or no memory (raised). */
+int idm_provider_key_give(const struct idm_provider *provider, struct idm_active_key *from,
+                          const char *type, OSSL_CALLBACK *callback, void *arg);
+/* OSSL_FUNC_store_export_object and OSSL_FUNC_decoder_export_object. */
+int idm_provider_export_object(void *ctx, const void *given, size_t size, OSSL_CALLBACK *callback,
+                               void *arg);
 /* "EC", "RSA"; NULL: keys of this kind are not offered. Static. */
 const char *idm_provider_key_type(const EVP_PKEY *key);
-/* OSSL_FUNC_keymgmt_export's work, for the store as well. */
-int idm_provider_key_export(void *key, int selection, OSSL_CALLBACK *callback, void *arg);
 
 /* Puts the error into the application's queue; 0, so that a function can return it. */
 int idm_provider_raise(const struct idm_provider *provider, const struct idm_error *err);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* signature.c - ECDSA and RSA (PSS, PKCS #1 v1.5) by the device's key.
  *
- * Parameters are kept and judged by a context of the default provider on the public half (`inner`):
- * names, combinations and algorithm identifiers are OpenSSL's. A software key in memory signs through
- * it as well; everything else goes to idm_active_sign, with the message where there is one: the broker
- * hashes for itself. */
+ * Parameters are kept and judged by a context of the default provider on the public half (`inner`, made
+ * when it is needed: a TPM's ECDSA has none): names, combinations and algorithm identifiers are
+ * OpenSSL's. A software key in memory signs through it as well; everything else goes to
+ * idm_active_sign, with the message where there is one: the broker hashes for itself. */
 #include "backends/provider/provider.h"
 
 #include <openssl/core_names.h>
@@ -17,10 +17,12 @@
 struct signature {
     const struct idm_provider *provider;
     struct idm_active_key *key;
-    EVP_PKEY_CTX *inner;
-    EVP_MD_CTX *hash; /* digest_*: NULL otherwise */
-    char digest[32];  /* name; empty: not said */
-    uint8_t *message; /* what was hashed, for the broker */
+    EVP_PKEY *inner_key;                  /* owned; the private half where it is here */
+    int (*inner_init)(EVP_PKEY_CTX *ctx); /* to sign, or to verify */
+    EVP_PKEY_CTX *inner;                  /* NULL: not needed yet */
+    EVP_MD_CTX *hash;                     /* digest_*: NULL otherwise */
+    char digest[32];                      /* name; empty: not said */
+    uint8_t *message;                     /* what was hashed, for the broker */
     size_t message_size;
     size_t message_room;
     bool message_lost; /* longer than the broker takes */
@@ -38,6 +40,7 @@ static void *sig_new(void *ctx, const char *properties)
 static void forget(struct signature *sig)
 {
     EVP_PKEY_CTX_free(sig->inner);
+    EVP_PKEY_free(sig->inner_key);
     EVP_MD_CTX_free(sig->hash);
     idm_active_key_free(sig->key);
     free(sig->message);
@@ -62,6 +65,9 @@ static void *sig_dup(void *from_data)
     to->message_lost = from->message_lost;
     if (from->key)
         to->key = idm_active_key_up(from->key);
+    if (from->inner_key && EVP_PKEY_up_ref(from->inner_key))
+        to->inner_key = from->inner_key;
+    to->inner_init = from->inner_init;
     bool good = !from->inner || (to->inner = EVP_PKEY_CTX_dup(from->inner));
     if (good && from->hash)
         good = (to->hash = EVP_MD_CTX_new()) && EVP_MD_CTX_copy_ex(to->hash, from->hash);
@@ -79,6 +85,26 @@ static void *sig_dup(void *from_data)
 
 /* ---- parameters ---- */
 
+static int set_digest(EVP_PKEY_CTX *inner, char *name)
+{
+    const OSSL_PARAM named[] = {
+        OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, name, strlen(name)), OSSL_PARAM_END};
+    return !*name || EVP_PKEY_CTX_set_params(inner, named) == 1;
+}
+
+/* With the digest that was named; NULL: OpenSSL refuses. */
+static EVP_PKEY_CTX *inner_of(struct signature *sig)
+{
+    if (sig->inner || !sig->inner_key)
+        return sig->inner;
+    EVP_PKEY_CTX *made = EVP_PKEY_CTX_new_from_pkey(idm_active_libctx(), sig->inner_key, NULL);
+    if (made && sig->inner_init(made) == 1 && set_digest(made, sig->digest))
+        sig->inner = made;
+    else
+        EVP_PKEY_CTX_free(made);
+    return sig->inner;
+}
+
 static int note_digest(struct signature *sig, const OSSL_PARAM params[])
 {
     const OSSL_PARAM *p =
@@ -90,16 +116,16 @@ static int note_digest(struct signature *sig, const OSSL_PARAM params[])
 static int set_params(void *sig_data, const OSSL_PARAM params[])
 {
     struct signature *sig = sig_data;
-    if (!params)
+    if (!params || !params->key)
         return 1;
-    return note_digest(sig, params) && sig->inner &&
-           EVP_PKEY_CTX_set_params(sig->inner, params) == 1;
+    return inner_of(sig) && EVP_PKEY_CTX_set_params(sig->inner, params) == 1 &&
+           note_digest(sig, params);
 }
 
 static int get_params(void *sig_data, OSSL_PARAM params[])
 {
     struct signature *sig = sig_data;
-    return sig->inner && EVP_PKEY_CTX_get_params(sig->inner, params) == 1;
+    return inner_of(sig) && EVP_PKEY_CTX_get_params(sig->inner, params) == 1;
 }
 
 static const OSSL_PARAM *settable(void *sig_data, void *ctx)
@@ -136,21 +162,19 @@ static const OSSL_PARAM *gettable(void *sig_data, void *ctx)
 /* A new operation with `key`, or with the one of the last operation. */
 static int begin(struct signature *sig, struct idm_provider_key *key, int (*init)(EVP_PKEY_CTX *))
 {
-    struct idm_active_key *mine = NULL;
-    EVP_PKEY *public_key = NULL;
-    if (key) {
-        mine = key->key ? idm_active_key_up(key->key) : NULL;
-        public_key = mine && mine->private_key ? mine->private_key : key->public_key;
-    } else if (sig->key) {
-        mine = idm_active_key_up(sig->key);
-        public_key = mine->private_key ? mine->private_key : mine->public_key;
-    }
+    struct idm_active_key *mine = key ? key->key : sig->key;
+    EVP_PKEY *inner_key = key ? key->public_key : sig->inner_key;
+    if (mine && mine->private_key)
+        inner_key = mine->private_key;
+    if (!inner_key || !EVP_PKEY_up_ref(inner_key))
+        return idm_provider_fail(sig->provider, IDM_E_USAGE, "no key is set");
+    if (mine)
+        mine = idm_active_key_up(mine);
     forget(sig);
     sig->key = mine;
-    if (!public_key)
-        return idm_provider_fail(sig->provider, IDM_E_USAGE, "no key is set");
-    sig->inner = EVP_PKEY_CTX_new_from_pkey(idm_active_libctx(), public_key, NULL);
-    return sig->inner && init(sig->inner) == 1;
+    sig->inner_key = inner_key;
+    sig->inner_init = init;
+    return 1;
 }
 
 static int sign_init(void *sig_data, void *key, const OSSL_PARAM params[])
@@ -173,19 +197,14 @@ static int digest_init(struct signature *sig, const char *name, const OSSL_PARAM
 {
     char standard[32] = "";
     if (!name || !*name) {
-        if (EVP_PKEY_get_default_digest_name(EVP_PKEY_CTX_get0_pkey(sig->inner), standard,
-                                             sizeof standard) <= 0)
+        if (EVP_PKEY_get_default_digest_name(sig->inner_key, standard, sizeof standard) <= 0)
             return 0;
         name = standard;
     }
     (void)snprintf(sig->digest, sizeof sig->digest, "%s", name);
-    OSSL_PARAM named[] = {
-        OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, sig->digest, strlen(sig->digest)),
-        OSSL_PARAM_END};
     EVP_MD *md = EVP_MD_fetch(idm_active_libctx(), name, NULL);
     sig->hash = EVP_MD_CTX_new();
-    int good = md && sig->hash && EVP_PKEY_CTX_set_params(sig->inner, named) == 1 &&
-               EVP_DigestInit_ex2(sig->hash, md, NULL) == 1;
+    int good = md && sig->hash && EVP_DigestInit_ex2(sig->hash, md, NULL) == 1;
     EVP_MD_free(md);
     return good && set_params(sig, params);
 }
@@ -267,7 +286,7 @@ static const char *not_offered(struct signature *sig, size_t size, struct idm_to
         return "the digest has another length than its algorithm";
     if (!rsa)
         return NULL;
-    if (EVP_PKEY_CTX_get_rsa_padding(sig->inner, &padding) <= 0)
+    if (!inner_of(sig) || EVP_PKEY_CTX_get_rsa_padding(sig->inner, &padding) <= 0)
         return "no RSA padding is known";
     if (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_PSS_PADDING)
         return "the RSA padding is PKCS #1 v1.5 or PSS";
@@ -304,7 +323,7 @@ static int sign(void *sig_data, unsigned char *ret, size_t *ret_size, size_t roo
                 const unsigned char *hash, size_t hash_size)
 {
     struct signature *sig = sig_data;
-    if (!sig->key || !sig->inner)
+    if (!sig->key)
         return idm_provider_fail(sig->provider, IDM_E_USAGE, "no key is set");
     size_t most = (size_t)EVP_PKEY_get_size(sig->key->public_key);
     if (!ret) {
@@ -316,7 +335,7 @@ static int sign(void *sig_data, unsigned char *ret, size_t *ret_size, size_t roo
     if (!sig->key->private_key)
         return sign_elsewhere(sig, ret, ret_size, room, hash, hash_size);
     *ret_size = room;
-    return EVP_PKEY_sign(sig->inner, ret, ret_size, hash, hash_size) == 1;
+    return inner_of(sig) && EVP_PKEY_sign(sig->inner, ret, ret_size, hash, hash_size) == 1;
 }
 
 static int digest_sign_final(void *sig_data, unsigned char *ret, size_t *ret_size, size_t room)
@@ -337,8 +356,8 @@ static int digest_sign_final(void *sig_data, unsigned char *ret, size_t *ret_siz
 static int verify(void *sig_data, const unsigned char *signature, size_t signature_size,
                   const unsigned char *hash, size_t hash_size)
 {
-    const struct signature *sig = sig_data;
-    return sig->inner &&
+    struct signature *sig = sig_data;
+    return inner_of(sig) &&
            EVP_PKEY_verify(sig->inner, signature, signature_size, hash, hash_size) == 1;
 }
 

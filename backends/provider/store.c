@@ -88,25 +88,13 @@ static int set_params(void *store_data, const OSSL_PARAM params[])
 
 static int give_key(struct store *store, OSSL_CALLBACK *callback, void *arg)
 {
-    int object = OSSL_OBJECT_PKEY;
     const char *type = idm_provider_key_type(store->key->public_key);
     store->has_key = false;
     if (!type)
         return idm_provider_fail(store->provider, IDM_E_USAGE,
                                  "the device's key is neither EC nor RSA");
-    struct idm_active_key *mine = idm_active_key_up(store->key);
-    struct idm_provider_key *key = idm_provider_key_make(store->provider, mine);
-    if (!key) {
-        idm_active_key_free(mine);
-        return 0;
-    }
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_int(OSSL_OBJECT_PARAM_TYPE, &object),
-        OSSL_PARAM_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, (char *)type, strlen(type)),
-        OSSL_PARAM_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &key, sizeof key), OSSL_PARAM_END};
-    int rc = callback(params, arg);
-    idm_provider_key_free(key); /* NULL by now when it was taken */
-    return rc;
+    return idm_provider_key_give(store->provider, idm_active_key_up(store->key), type, callback,
+                                 arg);
 }
 
 static int give_cert(struct store *store, OSSL_CALLBACK *callback, void *arg)
@@ -154,17 +142,6 @@ static int eof(void *store_data)
     return !store->has_key && !more_certs(store);
 }
 
-static int export_object(void *ctx, const void *reference, size_t size, OSSL_CALLBACK *callback,
-                         void *arg)
-{
-    struct idm_provider_key *key = NULL;
-    (void)ctx;
-    if (size != sizeof key)
-        return 0;
-    memcpy(&key, reference, sizeof key);
-    return key && idm_provider_key_export(key, OSSL_KEYMGMT_SELECT_ALL, callback, arg);
-}
-
 const OSSL_DISPATCH idm_provider_store[] = {
     {OSSL_FUNC_STORE_OPEN, (void (*)(void))store_open},
     {OSSL_FUNC_STORE_SETTABLE_CTX_PARAMS, (void (*)(void))settable},
@@ -172,5 +149,5 @@ const OSSL_DISPATCH idm_provider_store[] = {
     {OSSL_FUNC_STORE_LOAD, (void (*)(void))load},
     {OSSL_FUNC_STORE_EOF, (void (*)(void))eof},
     {OSSL_FUNC_STORE_CLOSE, (void (*)(void))store_close},
-    {OSSL_FUNC_STORE_EXPORT_OBJECT, (void (*)(void))export_object},
+    {OSSL_FUNC_STORE_EXPORT_OBJECT, (void (*)(void))idm_provider_export_object},
     {0, NULL}};

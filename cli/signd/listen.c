@@ -167,8 +167,11 @@ static bool is_member(int fd, gid_t group)
 int idm_door_accept(const struct idm_door *door, uid_t *ret_uid)
 {
     struct ucred peer;
+    struct sockaddr_un from; /* unnamed: clients do not bind */
+    socklen_t from_size = sizeof from;
     socklen_t size = sizeof peer;
-    _cleanup_close_ int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    _cleanup_close_ int fd =
+        accept4(door->fd, (struct sockaddr *)&from, &from_size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return -1;
     bool may = peer.uid == 0 ||

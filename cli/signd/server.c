@@ -340,9 +340,9 @@ int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring, int s
 {
     struct server *s = calloc(1, sizeof *s);
     struct pollfd fds[IDM_SIGND_CLIENTS + 2];
-    int rc = s ? 0 : idm_fail(err, IDM_E_MEMORY, "serve", "out of memory");
-    if (rc)
-        return rc;
+    int rc = 0;
+    if (!s)
+        return idm_fail(err, IDM_E_MEMORY, "serve", "out of memory");
     s->door = door;
     s->ring = ring;
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)

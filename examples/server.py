@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A TLS server with the device's identity. Python takes files only: the reference stands for the key.
+
+    OPENSSL_CONF=/usr/share/idmode/openssl.cnf python3 server.py 8443 clients-ca.pem
+
+Answers each line with itself. Loads certificate and key again when the identity's epoch changes.
+"""
+import json
+import socket
+import ssl
+import sys
+
+RUN = "/run/idmode/"
+
+
+def epoch():
+    with open(RUN + "status.json", encoding="utf-8") as status:
+        return json.load(status)["epoch"]
+
+
+def context(clients_ca):
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ctx.load_cert_chain(RUN + "device.cert.pem", RUN + "device.key.pem")
+    ctx.load_verify_locations(clients_ca)
+    ctx.verify_mode = ssl.CERT_REQUIRED
+    return ctx
+
+
+def main(port, clients_ca):
+    ctx, loaded = context(clients_ca), epoch()
+    with socket.create_server(("", port)) as listener:
+        while True:
+            peer, _ = listener.accept()
+            if epoch() != loaded:
+                ctx, loaded = context(clients_ca), epoch()
+            try:
+                with ctx.wrap_socket(peer, server_side=True) as tls:
+                    tls.sendall(tls.recv(4096))
+            except (ssl.SSLError, OSError) as problem:
+                print("server:", problem, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
