@@ -6,6 +6,19 @@
 
 #define COUNT_MAX 100000u
 
+const char *lab_place_word(enum lab_place place)
+{
+    static const char *const words[LAB_PLACE_COUNT] = {
+        [LAB_AT_DURABLE] = "",
+        [LAB_AT_BEFORE] = "before",
+        [LAB_AT_PRE_INSTALL] = "pre-install",
+        [LAB_AT_WRITE] = "write",
+        [LAB_AT_POST_INSTALL] = "post-install",
+        [LAB_AT_AFTER] = "after",
+    };
+    return words[place];
+}
+
 /* Decimal, from 1, followed by `end`; *at is moved behind it. */
 static bool take_number(const char **at, char end, unsigned long *ret)
 {
@@ -35,11 +48,14 @@ static bool parse_at(struct lab_cuts *ret, const char *at)
     if (!take_number(&at, ':', &step) || !step)
         return false;
     cuts.step = step;
-    if (strcmp(at, "before") == 0)
-        cuts.where = LAB_AT_BEFORE;
-    else if (strcmp(at, "after") == 0)
-        cuts.where = LAB_AT_AFTER;
-    else if (take_number(&at, ':', &cuts.first)) {
+    for (enum lab_place place = LAB_AT_BEFORE; place < LAB_PLACE_COUNT; place++)
+        if (strcmp(at, lab_place_word(place)) == 0)
+            cuts.where = place;
+    if (cuts.where != LAB_AT_DURABLE) {
+        *ret = cuts;
+        return true;
+    }
+    if (take_number(&at, ':', &cuts.first)) {
         if (!take_number(&at, 0, &cuts.second) || !cuts.first || !cuts.second)
             return false;
     } else if (!take_number(&at, 0, &cuts.first) || !cuts.first)

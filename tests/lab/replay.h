@@ -10,13 +10,24 @@
  * After every step the oracle judges, whatever the scenario expects. A `cut` that the scenario itself
  * has is judged by all that it expects. A cut that only the command line asks for is judged by those
  * expectations, step by step, that also hold when the power fails right before and right after the
- * step, in an installation between two of its parts, too: others tell of a life that this cut
- * legitimately changes (an image that was not written, a TPM reset more).
+ * step, and between the phases of an installation: others tell of a life that this cut legitimately
+ * changes (an image that was not written, a TPM reset more, a label on another identity).
  */
 #ifndef IDM_TESTS_LAB_REPLAY_H
 #define IDM_TESTS_LAB_REPLAY_H
 
 #include "tests/lab/report.h"
+
+/* Where the power fails in a step. */
+enum lab_place {
+    LAB_AT_DURABLE, /* right after one of idmode's durable steps */
+    LAB_AT_BEFORE,
+    LAB_AT_PRE_INSTALL, /* of an installation, right after that phase */
+    LAB_AT_WRITE,
+    LAB_AT_POST_INSTALL,
+    LAB_AT_AFTER,
+    LAB_PLACE_COUNT
+};
 
 /* What --cut says. */
 struct lab_cuts {
@@ -30,11 +41,14 @@ struct lab_cuts {
     uint64_t seed;
     unsigned long count;
     size_t step; /* AT: from 1 */
-    enum { LAB_AT_DURABLE, LAB_AT_BEFORE, LAB_AT_AFTER } where;
+    enum lab_place where;
     unsigned long first, second; /* AT: durable steps, from 1; second 0: one cut */
 };
 
-#define LAB_CUTS_WORDS "every, pairs, random:SEED:N or at:STEP:(N[:N]|before|after)"
+#define LAB_CUTS_WORDS "every, pairs, random:SEED:N or at:STEP:N, at:STEP:N:N, at:STEP:before …"
+
+/* As `at:STEP:` takes it; "" for a durable step. Static. */
+const char *lab_place_word(enum lab_place place);
 
 /* false, *ret untouched: not one of LAB_CUTS_WORDS. */
 bool lab_cuts_parse(struct lab_cuts *ret, const char *text) __attribute__((warn_unused_result));

@@ -159,16 +159,19 @@ static int ask_oracle(struct lab_timeline *timeline, const struct lab_step *step
     return -1;
 }
 
+const struct lab_step lab_recovery = {
+    .action = LAB_DO_boot, .mount_config = -1, .mount_persist = -1};
+
 int lab_timeline_act(struct lab_timeline *timeline, const struct lab_step *step, size_t index,
-                     bool recovery, const struct lab_cut *cut, struct lab_stop *ret_stop)
+                     const struct lab_step *instead, const struct lab_cut *cut,
+                     struct lab_stop *ret_stop)
 {
     static const struct lab_cut uncut = {.kind = LAB_UNCUT};
-    static const struct lab_step boot = {.action = LAB_DO_boot};
-    const struct lab_step *act = recovery ? &boot : step;
+    const struct lab_step *act = instead ? instead : step;
     if (add_moment(timeline, step, index) < 0)
         return stop_memory(ret_stop);
     struct lab_moment *moment = &timeline->now->moment;
-    moment->recovery = recovery;
+    moment->recovery = instead == &lab_recovery;
     int r = timeline->ops->act(timeline->world, act, cut ? cut : &uncut, &moment->result);
     if (look(timeline, ret_stop) < 0)
         return -1;

@@ -41,10 +41,15 @@ int lab_timeline_fork(struct lab_timeline *ret, const struct lab_timeline *timel
 /* A closed or zeroed one is fine. */
 void lab_timeline_close(struct lab_timeline *timeline);
 
-/* Acts, looks, asks the oracle. `cut` NULL: uncut. `recovery`: not the step's action, but the boot
- * after a cut in it. What was seen is timeline->now->moment, also after -1. */
+/* The boot after a cut. */
+extern const struct lab_step lab_recovery;
+
+/* Acts, looks, asks the oracle. `instead`: what happens in place of the step, lab_recovery or a variant
+ * of it; NULL: the step itself. `cut` NULL: uncut. What was seen is timeline->now->moment, also after
+ * -1. */
 int lab_timeline_act(struct lab_timeline *timeline, const struct lab_step *step, size_t index,
-                     bool recovery, const struct lab_cut *cut, struct lab_stop *ret_stop);
+                     const struct lab_step *instead, const struct lab_cut *cut,
+                     struct lab_stop *ret_stop);
 /* Remembers the active identity under step->word; false: there is none. */
 bool lab_timeline_label(struct lab_timeline *timeline, const struct lab_step *step);
 /* A moment in which nothing happened: the step is none of the world's. */

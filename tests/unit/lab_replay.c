@@ -192,13 +192,15 @@ static int fake_see(struct lab_world *world, struct lab_sight *ret, char error[L
         strcpy(error, "status.json is not JSON");
         return -1;
     }
-    *ret = (struct lab_sight){.powered = world->powered,
-                              .aware = true,
-                              .slot = world->slot,
-                              .trial = IDM_NO,
-                              .published = world->boots > 0,
-                              .healthy = true,
-                              .epoch = (int64_t)(1 + world->resets)};
+    *ret = (struct lab_sight){
+        .powered = world->powered,
+        .aware = true,
+        .slot = world->slot,
+        .slots = {{.present = *world->versions[0] != 0}, {.present = *world->versions[1] != 0}},
+        .trial = IDM_NO,
+        .published = world->boots > 0,
+        .healthy = true,
+        .epoch = (int64_t)(1 + world->resets)};
     (void)snprintf(ret->slots[0].version, LAB_WORD_SIZE, "%s", world->versions[0]);
     (void)snprintf(ret->slots[1].version, LAB_WORD_SIZE, "%s", world->versions[1]);
     bool wrong = (fake.mode_after_cut_at && world->cut_boots >> fake.mode_after_cut_at & 1) ||
@@ -467,8 +469,8 @@ Test(lab_replay, a_cut_that_does_not_happen_fails)
 
 Test(lab_replay, every_step_is_cut_at_each_durable_step)
 {
-    /* 1 uncut; steps 1, 3, 4 with 3, 1, 1 cuts; each measured by two, the installation by three more. */
-    passes(UPDATE, "every", 1 + 3 + 1 + 1 + 3 * 2 + 3, 5);
+    /* 1 uncut; steps 1, 3, 4 with 3, 1, 1 cuts, measured by two lives each, the installation by five. */
+    passes(UPDATE, "every", 1 + 3 + 1 + 1 + 2 + 5 + 2, 5);
     fake.mode_after_cut_at = 3;
     fails(UPDATE, "every", "mode", "software", "tpm", AGAIN_AT("1:3"));
     fails(UPDATE, "at:1:3", "mode", "software", "tpm", AGAIN_AT("1:3"));
@@ -478,7 +480,8 @@ Test(lab_replay, every_step_is_cut_at_each_durable_step)
 /* The image was not written: that is no fault of idmode's. A lost identity would be. */
 Test(lab_replay, what_the_cut_legitimately_changes_is_taken_back)
 {
-    passes(UPDATE, "at:3:1", 1 + 2 + 3, 1);
+    passes(UPDATE, "at:3:1", 1 + 5, 1);
+    passes(UPDATE, "at:3:write", 5, 0);
     fails("steps:\n- boot:\n- label: a\n- factory-reset:\n  expect: {identity: a}\n", "every",
           "identity", "a: certificate cert-1, key key-1", "certificate cert-2, key key-2", AGAIN);
 }
