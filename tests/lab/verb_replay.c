@@ -166,6 +166,7 @@ static void run_all(const struct library *library, const struct options *options
         print_progress(NULL, 0, 0);
         if (!options->tap)
             lab_report_text(stdout, &runs[i]);
+        (void)fflush(stdout);
     }
     print_progress(NULL, 0, 0);
 }
