@@ -216,6 +216,8 @@ struct idm_backends {
     enum idm_place_state (*place_state)(void *self, enum idm_place place);
     /* Can `size` more bytes be written to the file system of `place`? Found without writing. */
     enum idm_room (*place_room)(void *self, enum idm_place place, size_t size);
+    /* Does the directory lie in memory, so that a reboot empties it? False also where nobody can say. */
+    bool (*place_is_volatile)(void *self, enum idm_place place);
     /* Is the directory a mount point now? Recorded at provisioning, for require-mount = auto. */
     bool (*place_is_mount)(void *self, enum idm_place place);
 

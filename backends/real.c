@@ -78,6 +78,11 @@ static bool place_is_mount(void *self, enum idm_place place)
     return idm_store_place_is_mount(store_of(self), place);
 }
 
+static bool place_is_volatile(void *self, enum idm_place place)
+{
+    return idm_store_place_is_volatile(store_of(self), place);
+}
+
 /* ---- keys and certificates ---- */
 
 static int key_inspect(void *self, const struct idm_bytes *pem, struct idm_key_info *ret,
@@ -344,6 +349,7 @@ static const struct idm_backends functions = {
     .place_state = place_state,
     .place_room = place_room,
     .place_is_mount = place_is_mount,
+    .place_is_volatile = place_is_volatile,
     .key_inspect = key_inspect,
     .cert_inspect = cert_inspect,
     .tss2_inspect = tss2_inspect,

@@ -15,6 +15,8 @@ int idm_command_boot(const struct idm_options *options)
     if (rc)
         return rc;
     rc = (int)idm_engine_boot(s.engine, &outcome);
+    if (idm_session_is_virgin(&s))
+        return idm_say_never_set_up(&s);
     idm_say_result(&s, &outcome);
     if (rc == IDM_EXIT_DONE && options->strict && outcome.reasons)
         rc = IDM_EXIT_HELD;

@@ -96,10 +96,13 @@ static const char *way_out(enum idm_reason reason, enum idm_state state)
     case IDM_R_tpm_replaced:
     case IDM_R_tpm_key_lost:
     case IDM_R_tpm_owned:
+    case IDM_R_tpm_volatile:
         return state == IDM_S_tpm_dual ? "retry, legacy" : "retry";
     case IDM_R_rolled_back:
     case IDM_R_witness_lost:
         return "retry, accept-epoch";
+    case IDM_R_cloned:
+        return "retry, new-identity";
     case IDM_R_record_corrupt:
         return state == IDM_S_none ? "retry, reuse, new-identity" : "retry";
     default:

@@ -48,6 +48,10 @@ struct idm_session {
 /* Opens everything under the lock. `goes_on`: the command works with the defaults where a value in
  * the configuration is invalid. Not 0: the exit code, after its message. */
 int idm_session_open(struct idm_session *ret, const struct idm_options *options, bool goes_on);
+/* Neither the config nor the persist directory exists: no device was ever set up below this root. */
+bool idm_session_is_virgin(const struct idm_session *session);
+/* Says so in one line; its exit code. */
+int idm_say_never_set_up(const struct idm_session *session);
 /* Zeroed or partly opened sessions are fine. */
 void idm_session_close(struct idm_session *session);
 #define _cleanup_session_ __attribute__((cleanup(idm_session_close)))

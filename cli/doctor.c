@@ -79,6 +79,20 @@ static void look_at_images(json_t *findings, const struct idm_facts *f)
                                        : "a file system is read-only");
 }
 
+/* What stands beside the event: no boot of ours changes it. */
+static void look_at_reasons(json_t *findings, uint64_t reasons)
+{
+    char text[512];
+    for (unsigned int i = 1; i < IDM_REASON_COUNT; i++) {
+        enum idm_reason reason = (enum idm_reason)i;
+        if (!(reasons >> i & 1))
+            continue;
+        (void)snprintf(text, sizeof text, "%s (%s)", idm_reason_sentence(reason),
+                       idm_reason_todo(reason));
+        line(findings, idm_reason_word(reason), text);
+    }
+}
+
 static void print(const json_t *doc, const struct idm_verdict *v, enum idm_reason reason)
 {
     size_t i = 0;
@@ -110,10 +124,13 @@ int idm_command_doctor(const struct idm_options *options)
     look_at_images(findings, f);
     if (s.settings.invalid)
         line(findings, "configuration", s.settings.invalid_error.why);
+    uint64_t standing = idm_engine_reasons(s.engine) & ~(UINT64_C(1) << reason);
+    look_at_reasons(findings, standing);
     json_t *doc = json_pack("{s:o, s:s, s:s, s:s, s:s}", "findings", findings, "event",
                             idm_event_name(v.event), "kind", idm_cell_kind_name(v.cell.kind), "why",
                             v.cell.why ? v.cell.why : "", "reason", idm_reason_word(reason));
-    bool well = v.event == IDM_EV_settled && reason == IDM_R_none && !s.settings.invalid;
+    bool well =
+        v.event == IDM_EV_settled && reason == IDM_R_none && !standing && !s.settings.invalid;
     if (options->json) {
         idm_say_json(doc);
     } else {

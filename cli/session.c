@@ -122,10 +122,31 @@ int idm_session_open(struct idm_session *ret, const struct idm_options *options,
         rc = reach->open_backends(reach->self, options, &ret->settings, &ret->backends, &err);
     if (rc == 0)
         rc = idm_engine_open(&ret->engine, &ret->backends, &ret->settings, &err);
+    /* Boot publishes, and hooks answer, on every machine. */
+    bool always = strcmp(ret->command, "boot") == 0 || strcmp(ret->command, "hook") == 0;
+    if (rc == 0 && !always && idm_session_is_virgin(ret))
+        return idm_say_never_set_up(ret);
     if (rc == 0)
         return 0;
     err.code = rc;
     return idm_say_error(options, ret->command, &err);
+}
+
+bool idm_session_is_virgin(const struct idm_session *session)
+{
+    const struct idm_backends *be = &session->backends;
+    return be->place_state(be->self, IDM_CONFIG) == IDM_PLACE_MISSING &&
+           be->place_state(be->self, IDM_PERSIST) == IDM_PLACE_MISSING;
+}
+
+int idm_say_never_set_up(const struct idm_session *session)
+{
+    struct idm_error err = {0};
+    (void)idm_fail(&err, IDM_E_HELD, session->command,
+                   "this machine was never set up: neither %s nor %s exists",
+                   session->settings.config_dir, session->settings.persist_dir);
+    (void)idm_advise(&err, "make them, or set config-dir and persist-dir in [paths]");
+    return idm_say_error(session->options, session->command, &err);
 }
 
 void idm_session_close(struct idm_session *session)

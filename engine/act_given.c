@@ -49,24 +49,34 @@ static void look_at_handle(struct idm_engine *e, uint32_t handle, bool imported,
     e->given.handle = handle;
 }
 
+/* A storage root key that power cuts lock is no parent for a key in daily use. */
+static bool srk_fits(struct idm_engine *e)
+{
+    struct idm_tpm_object_info srk = {0};
+    int rc = e->be->tpm_object(e->be->self, e->settings->srk_handle, IDM_ROLE_PARENT, &srk, NULL);
+    return rc == 0 && srk.what != IDM_OBJECT_EMPTY && !srk.may_lock;
+}
+
 /* A file loads under its own parent alone: that is how the parent's Name is checked. */
 static void look_at_file(struct idm_engine *e, const struct idm_bytes *tss2, bool imported,
                          struct idm_tpm_object_info *ret)
 {
-    struct idm_error err = {0};
     const struct idm_settings *s = e->settings;
-    struct idm_signer signer = {.kind = IDM_SIGNER_FILE, .key = tss2, .handle = s->parent_handle};
-    int rc = check(e, &signer, imported, ret, &err);
-    if (rc == IDM_E_TPM_UNFIT || rc == IDM_E_TPM_EMPTY) {
-        signer.handle = s->srk_handle;
-        e->given.under_srk = true;
-        rc = check(e, &signer, imported, ret, &err);
+    const uint32_t parents[] = {s->parent_handle, srk_fits(e) ? s->srk_handle : 0, IDM_TPM_PRIMARY};
+    for (size_t i = 0; i < sizeof parents / sizeof *parents; i++) {
+        struct idm_error err = {0};
+        struct idm_signer signer = {.kind = IDM_SIGNER_FILE, .key = tss2, .handle = parents[i]};
+        int rc = parents[i] ? check(e, &signer, imported, ret, &err) : IDM_E_TPM_EMPTY;
+        if (rc == IDM_E_TPM_UNFIT || rc == IDM_E_TPM_EMPTY)
+            continue;
+        if (rc)
+            unfit(&e->given, err.why);
+        e->given.srk = parents[i] == s->parent_handle ? 0 : parents[i];
+        return;
     }
-    if (rc == IDM_E_TPM_UNFIT || rc == IDM_E_TPM_EMPTY)
-        unfit(&e->given, "it loads under neither idmode's parent nor the storage root key at "
-                         "srk-handle, which must be persistent");
-    else if (rc)
-        unfit(&e->given, err.why);
+    unfit(&e->given,
+          "it loads neither under idmode's parent nor under a storage root key with noDA "
+          "at srk-handle, nor under the primary key of such files (0x40000001)");
 }
 
 /* It would be forgotten there, and could not be told from an unfinished one. */
@@ -156,10 +166,10 @@ static void settle_place(struct idm_engine *e)
     const struct idm_given *given = &e->given;
     bool filed = is_given(e, &e->tss2_persist) || is_given(e, &e->tss2_config);
     r->device_handle = given->handle ? given->handle : s->device_handle;
-    r->parent_handle = given->under_srk ? s->srk_handle : s->parent_handle;
-    r->weak_parent = given->under_srk;
+    r->parent_handle = given->srk ? given->srk : s->parent_handle;
+    r->weak_parent = given->srk != 0;
     r->key_storage = (uint8_t)s->key_storage;
-    if (given->under_srk)
+    if (given->srk)
         r->key_storage = IDM_STORE_TSS2;
     else if (given->handle && !(given->origin & IDM_KEY_REUSED && filed))
         r->key_storage = IDM_STORE_PERSISTENT;

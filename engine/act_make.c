@@ -16,10 +16,17 @@ int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     if (r->has_witness && e->facts.counter == IDM_COUNTER_LOST) {
+        uint8_t owned = r->owned;
         r->has_witness = 0;
+        r->owned = 1; /* a cut must not leave a device that looks as if nothing were missing */
         int rc = idm_write_record(e, err);
+        r->owned = owned;
         if (rc)
             return rc;
+    }
+    if (idm_record_has_foreign(r)) {
+        r->owned = 1;
+        return 0;
     }
     int rc = e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
     if (rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN)
@@ -66,15 +73,37 @@ static int evict_dead_parent(struct idm_engine *e, uint32_t handle, struct idm_e
     return e->be->tpm_evict(e->be->self, handle, info.name, err);
 }
 
+/* Another device's parent gets no children of ours: its factory reset would take them along. */
+static int foreign_at(struct idm_engine *e, uint32_t handle, bool *ret, struct idm_error *err)
+{
+    struct idm_tpm_object_info info = {0};
+    if (!idm_record_has_foreign(&e->record))
+        return 0;
+    int rc = e->be->tpm_object(e->be->self, handle, IDM_ROLE_PARENT, &info, err);
+    *ret = rc == 0 && idm_record_is_foreign(&e->record, info.name);
+    return rc;
+}
+
 int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
 {
     /* Until something hangs under it: an operator who was told that it does not fit names another. */
     if (idm_all_zero(e->record.parent_name, IDM_NAME_SIZE))
         e->record.srk_handle = e->settings->srk_handle;
     struct idm_tpm_layout layout = idm_layout(e);
+    /* An adopted file has its parent already: the one under which it was seen to load. */
+    if (e->record.weak_parent && e->record.origin & IDM_KEY_ADOPTED)
+        return e->be->tpm_srk_name(e->be->self, layout.parent_handle, e->record.parent_name, err);
     if (e->record.weak_parent)
         return use_srk_as_parent(e, layout.parent_handle == IDM_TPM_PRIMARY, err);
-    int rc = evict_dead_parent(e, layout.parent_handle, err);
+    bool foreign = false;
+    int rc = foreign_at(e, layout.parent_handle, &foreign, err);
+    if (rc)
+        return rc;
+    if (foreign) {
+        e->record.owned = 1;
+        return use_srk_as_parent(e, true, err);
+    }
+    rc = evict_dead_parent(e, layout.parent_handle, err);
     if (rc)
         return rc;
     rc = e->be->tpm_parent_make(e->be->self, layout.srk_handle, layout.parent_handle,
@@ -156,7 +185,7 @@ static int clear_unfinished(struct idm_engine *e, struct idm_error *err)
     uint32_t handle = idm_layout(e).device_handle;
     struct idm_tpm_object_info info = {0};
     int rc = e->be->tpm_object(e->be->self, handle, IDM_ROLE_DEVICE, &info, err);
-    if (rc || info.what != IDM_OBJECT_OURS)
+    if (rc || info.what != IDM_OBJECT_OURS || idm_record_is_foreign(&e->record, info.name))
         return rc;
     if (idm_same(info.name, e->record.device_name, IDM_NAME_SIZE))
         return 0;
@@ -343,6 +372,39 @@ int idm_do_make_tpm_cert(struct idm_engine *e, struct idm_error *err)
     if (rc == 0)
         rc = idm_put(e, IDM_F_CONFIG_TPM_CERT, cert, err);
     return rc;
+}
+
+/* Looks into what was just written, so that the record can be signed under it. */
+static void reload_tpm_cert(struct idm_engine *e)
+{
+    struct idm_loaded *loaded = &e->files[IDM_F_PERSIST_TPM_CERT];
+    struct idm_seen_cert *seen = &e->tpm_cert_persist;
+    const struct idm_backends *be = e->be;
+    loaded->rc = be->file_read(be->self, IDM_F_PERSIST_TPM_CERT, &loaded->bytes, NULL);
+    seen->rc =
+        loaded->rc ? loaded->rc : be->cert_inspect(be->self, &loaded->bytes, &seen->info, NULL);
+}
+
+/* A certificate of that key that a cut left is taken: it is not made twice. */
+int idm_do_renew_tpm_cert(struct idm_engine *e, struct idm_error *err)
+{
+    _cleanup_bytes_ struct idm_bytes fresh = {0};
+    struct idm_signer signer = {0};
+    const struct idm_bytes *cert = unfinished_tpm_cert(e);
+    int rc = 0;
+    if (!cert && !idm_tpm_signer(e, e->chip.bare_by_file, &signer))
+        return idm_fail(err, IDM_E_ABSENT, "make the certificate again", "no copy of its key");
+    if (!cert) {
+        rc = idm_issue(e, &signer, e->record.tpm_spki, &fresh, err);
+        cert = &fresh;
+    }
+    if (rc == 0)
+        rc = idm_put(e, IDM_F_CONFIG_TPM_CERT, cert, err);
+    if (rc == 0)
+        rc = idm_put(e, IDM_F_PERSIST_TPM_CERT, cert, err);
+    if (rc == 0)
+        reload_tpm_cert(e);
+    return rc ? rc : e->tpm_cert_persist.rc;
 }
 
 /* ---- the software pair ---- */

@@ -34,6 +34,8 @@ void idm_begin_record(struct idm_engine *e)
                                     .parent_handle = s->parent_handle,
                                     .srk_handle = s->srk_handle,
                                     .counter_index = s->counter_index};
+    /* Controllers know a change by its epoch: one that was used is not used again. */
+    e->record.epoch = idm_history_epoch(e);
     e->record.config_is_mount = be->place_is_mount(be->self, IDM_CONFIG);
     e->record.persist_is_mount = be->place_is_mount(be->self, IDM_PERSIST);
     e->record.malfunction = e->facts.chip == IDM_CHIP_FAILED;
@@ -160,6 +162,8 @@ int idm_do_record_witness(struct idm_engine *e, struct idm_error *err)
     if (r->has_witness && e->facts.counter != IDM_COUNTER_LOST)
         return 0;
     r->has_witness = 0;
+    if (idm_record_has_foreign(r)) /* the counter is another device's, too */
+        return 0;
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
     if (rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN) /* make_counter could not make one */
         return 0;
@@ -352,6 +356,16 @@ int idm_do_record_tpm_identity(struct idm_engine *e, struct idm_error *err)
     return idm_do_record_slots(e, err);
 }
 
+int idm_do_record_tpm_cert(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    uint8_t previous[IDM_SHA256_SIZE];
+    memcpy(previous, r->tpm_cert, sizeof previous);
+    memcpy(r->tpm_cert, e->tpm_cert_persist.info.sha256, IDM_SHA256_SIZE);
+    raise_epoch(e, previous);
+    return idm_write_record(e, err);
+}
+
 int idm_do_record_tombstone(struct idm_engine *e, struct idm_error *err)
 {
     bury_tpm_identity(&e->record);
@@ -376,7 +390,7 @@ static int bury_handles(struct idm_engine *e, struct idm_error *err)
         int rc = be->tpm_object(be->self, places[i].handle, places[i].role, &info, err);
         if (rc)
             return rc;
-        if (!idm_is_ours(e, &info))
+        if (!idm_is_ours(e, &info) || idm_record_is_foreign(r, info.name))
             continue;
         idm_record_bury_name(r, info.name);
         idm_record_bury_spki(r, info.key.spki);
@@ -433,11 +447,37 @@ static int take_counter(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     uint64_t value = 0;
+    r->has_witness = 0;
+    if (idm_record_has_foreign(r)) /* the counter is another device's, too */
+        return 0;
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
     r->has_witness = rc == 0;
     r->witness = value;
     r->witness_slack = 0;
     return rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN ? 0 : rc;
+}
+
+/* The disk is here to stay, the chip's keys are another disk's: they are left alone, and nothing that
+ * the record knew of the old chip holds here. Without an answer nothing is there to be left alone. */
+static void leave_foreign_chip(struct idm_engine *e)
+{
+    struct idm_record *r = &e->record;
+    const struct idm_backends *be = e->be;
+    const struct {
+        uint32_t handle;
+        enum idm_tpm_role role;
+    } places[] = {{e->settings->device_handle, IDM_ROLE_DEVICE},
+                  {e->settings->parent_handle, IDM_ROLE_PARENT}};
+    for (size_t i = 0; i < 2; i++) {
+        struct idm_tpm_object_info info = {0};
+        if (be->tpm_announced(be->self) != IDM_NO &&
+            be->tpm_object(be->self, places[i].handle, places[i].role, &info, NULL) == 0 &&
+            info.what != IDM_OBJECT_EMPTY)
+            idm_record_note_foreign(r, info.name);
+    }
+    r->has_witness = 0;
+    memset(r->ek_name, 0, IDM_NAME_SIZE);
+    memset(r->srk_name, 0, IDM_NAME_SIZE);
 }
 
 int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
@@ -454,6 +494,8 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
         r->parent_handle = e->settings->parent_handle;
     int rc = chip ? bury_handles(e, err) : 0;
     renew_settings(e);
+    if (e->cell.plan == IDM_P_begin_reset_here)
+        leave_foreign_chip(e);
     if (rc == 0 && chip)
         rc = take_counter(e, err);
     if (rc)
@@ -490,6 +532,7 @@ int idm_do_record_cleared(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     idm_record_clear_tombstones(r, true);
+    idm_record_forget_foreign(r);
     r->has_witness = 0;
     r->witness = 0;
     memset(r->srk_name, 0, IDM_NAME_SIZE);
@@ -553,9 +596,12 @@ int idm_do_record_rebaselined(struct idm_engine *e, struct idm_error *err)
     struct idm_record *r = &e->record;
     uint64_t value = 0;
     int rc = e->be->tpm_counter_read(e->be->self, r->counter_index, &value, err);
-    if (rc)
+    bool none = rc == IDM_E_TPM_EMPTY || rc == IDM_E_TPM_TAKEN;
+    if (rc && !none)
         return rc;
-    r->has_witness = 1;
+    if (none) /* make_counter could not make one: without a witness, and it is said */
+        r->owned = 1;
+    r->has_witness = !none;
     r->witness = value;
     r->witness_slack = 0;
     return idm_write_record(e, err);

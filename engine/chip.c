@@ -54,7 +54,7 @@ enum idm_chip idm_chip_of(int rc)
 static enum idm_chip chip_of_virgin(int rc)
 {
     enum idm_chip chip = idm_chip_of(rc);
-    return chip == IDM_CHIP_FAILED && rc != IDM_E_TPM_FAILED ? IDM_CHIP_BUSY : chip;
+    return chip == IDM_CHIP_FAILED && rc != IDM_E_TPM_FAILED ? IDM_CHIP_GARBLED : chip;
 }
 
 /* ---- proof of possession ---- */
@@ -135,8 +135,41 @@ int idm_tpm_sign_active(struct idm_engine *e, enum idm_digest digest, const uint
     return rc;
 }
 
+/* No certificate is left to judge a signature by: the recorded Name and public key are. */
+static int prove_bare(struct idm_engine *e)
+{
+    struct idm_signer signer;
+    int rc = IDM_E_TPM_EMPTY;
+    for (unsigned int by_file = 0; by_file < 2; by_file++) {
+        struct idm_tpm_object_info info = {0};
+        if (!idm_tpm_signer(e, by_file, &signer))
+            continue;
+        rc = e->be->tpm_key_check(e->be->self, &signer, true, &info, NULL);
+        if (rc == 0 && !idm_same(info.name, e->record.device_name, IDM_NAME_SIZE))
+            rc = IDM_E_MISMATCH;
+        if (rc == 0)
+            e->chip.bare_by_file = by_file;
+        if (rc == 0 || !copy_failed(rc))
+            break;
+    }
+    return rc;
+}
+
+/* Unreadable copies say nothing: they are not lost. */
+bool idm_tpm_cert_is_lost(const struct idm_engine *e)
+{
+    const int copies[] = {e->tpm_cert_persist.rc, e->tpm_cert_config.rc, e->config_cert.rc};
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++)
+        if (copies[i] && copies[i] != IDM_E_ABSENT && copies[i] != IDM_E_CORRUPT)
+            return false;
+    return !idm_all_zero(e->record.tpm_cert, IDM_SHA256_SIZE) && !idm_good_tpm_cert(e);
+}
+
 static int prove(struct idm_engine *e)
 {
+    bool active = idm_record_active(&e->record) == IDM_ACTIVE_TPM;
+    if (active && idm_tpm_cert_is_lost(e))
+        return prove_bare(e);
     uint8_t hash[IDM_SHA256_SIZE];
     struct idm_signature signature;
     int rc = proof_digest(e, hash);
@@ -166,6 +199,31 @@ static enum idm_chip verdict(struct idm_engine *e)
             return IDM_CHIP_CLEARED;
     }
     return IDM_CHIP_USABLE;
+}
+
+static bool empty_at(struct idm_engine *e, uint32_t handle, enum idm_tpm_role role)
+{
+    struct idm_tpm_object_info info = {0};
+    return e->be->tpm_object(e->be->self, handle, role, &info, NULL) == 0 &&
+           info.what == IDM_OBJECT_EMPTY;
+}
+
+/* A firmware TPM without storage: its seeds, and so EK and SRK, are the same after each reset, and all
+ * that it was given to keep is gone together. What somebody removes goes one by one. */
+static bool forgot(struct idm_engine *e)
+{
+    struct idm_tpm_layout layout = idm_layout(e);
+    uint64_t value = 0;
+    bool kept = layout.parent_handle != IDM_TPM_PRIMARY || e->record.has_witness;
+    if (!kept)
+        return false;
+    if (e->record.has_witness &&
+        e->be->tpm_counter_read(e->be->self, layout.counter_index, &value, NULL) != IDM_E_TPM_EMPTY)
+        return false;
+    if (layout.storage != IDM_STORE_TSS2 && !empty_at(e, layout.device_handle, IDM_ROLE_DEVICE))
+        return false;
+    return layout.parent_handle == IDM_TPM_PRIMARY ||
+           empty_at(e, layout.parent_handle, IDM_ROLE_PARENT);
 }
 
 /* ---- counter ---- */
@@ -205,7 +263,8 @@ static void ask_handle(struct idm_engine *e)
                             idm_same(info.key.spki, e->record.tpm_spki, IDM_SHA256_SIZE);
     if (rc || info.what != IDM_OBJECT_OURS)
         return;
-    bool dead = idm_record_is_dead_name(&e->record, info.name);
+    bool dead = idm_record_is_dead_name(&e->record, info.name) ||
+                idm_record_is_foreign(&e->record, info.name);
     bool named = idm_same(info.name, e->record.device_name, IDM_NAME_SIZE);
     view->unnamed_key = e->recorded && !named && !dead && !e->record.has_witness &&
                         e->record.intent == IDM_INTENT_none;
@@ -320,6 +379,7 @@ static void ask_recorded(struct idm_engine *e)
         else if (view->chip == IDM_CHIP_USABLE) {
             view->chip = verdict(e);
             view->proof = view->chip == IDM_CHIP_USABLE ? IDM_PROOF_LOST : IDM_PROOF_UNASKED;
+            view->forgot = view->proof == IDM_PROOF_LOST && forgot(e);
         }
     } else {
         ask_handle(e);

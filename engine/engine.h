@@ -105,6 +105,9 @@ int idm_engine_certificate(struct idm_engine *engine, bool prepared, struct idm_
  * nothing. */
 struct idm_verdict idm_engine_examine(struct idm_engine *engine);
 
+/* Reasons that stand in the record and in the facts as last read, bit per enum idm_reason. */
+uint64_t idm_engine_reasons(const struct idm_engine *engine);
+
 /* The record as last read; NULL when there is none. */
 const struct idm_record *idm_engine_record(const struct idm_engine *engine);
 const struct idm_facts *idm_engine_facts(const struct idm_engine *engine);

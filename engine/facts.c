@@ -177,6 +177,8 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->unnamed_key = e->chip.unnamed_key;
     f->witnessed = r->has_witness;
     f->clear_refused = e->chip.clear_refused;
+    f->cert_lost = idm_tpm_cert_is_lost(e);
+    f->chip_forgot = e->chip.forgot;
     f->key_given = r->origin != 0;
     f->key_awaited = idm_given_is_awaited(e);
     f->chip_required = e->settings->use == IDM_USE_REQUIRED;
@@ -263,6 +265,8 @@ void idm_read_facts(struct idm_engine *e)
     memcpy(f.tried, e->tried, sizeof f.tried);
     idm_load_files(e);
     idm_file_facts(e, &f);
+    f.config_volatile = e->be->place_is_volatile(e->be->self, IDM_CONFIG) &&
+                        !e->be->place_is_volatile(e->be->self, IDM_PERSIST);
     f.clock_good = idm_clock_is_plausible(e);
     f.room = room_fact(e);
     /* Nothing is asked of a chip, and nothing derived, from evidence that cannot be believed. */

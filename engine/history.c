@@ -57,6 +57,26 @@ static size_t oldest_kept(const struct idm_bytes *history, size_t room)
     return start;
 }
 
+uint32_t idm_history_epoch(struct idm_engine *e)
+{
+    _cleanup_bytes_ struct idm_bytes history = {0};
+    json_int_t highest = 0;
+    size_t at = 0;
+    if (idm_read(e, IDM_F_HISTORY, &history))
+        return 0;
+    while (at < history.size) {
+        const uint8_t *end = memchr(history.data + at, '\n', history.size - at);
+        size_t size = end ? (size_t)(end - history.data) - at : history.size - at;
+        json_t *line = json_loadb((const char *)history.data + at, size, 0, NULL);
+        json_int_t epoch = json_integer_value(json_object_get(line, "epoch"));
+        if (epoch > highest && epoch < INT32_MAX)
+            highest = epoch;
+        json_decref(line);
+        at += size + 1;
+    }
+    return (uint32_t)highest;
+}
+
 void idm_history_add(struct idm_engine *e, const char *kind, enum idm_event event,
                      enum idm_state from, enum idm_state to, enum idm_reason reason)
 {

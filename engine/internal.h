@@ -46,8 +46,10 @@ struct idm_chip_view {
     bool cert_of_chip;
     bool handle_missing;    /* the key works from its file, but is not at its handle */
     bool replaced_knows_us; /* another chip, which has our counter index */
-    bool given_at_handle;   /* the key that is being adopted, or was imported, is at its handle */
-    bool clear_refused;     /* asked only for a reset by TPM2_Clear */
+    bool bare_by_file;      /* the key proved itself without a certificate: by its file */
+    bool forgot;
+    bool given_at_handle; /* the key that is being adopted, or was imported, is at its handle */
+    bool clear_refused;   /* asked only for a reset by TPM2_Clear */
     bool has_reset_count;
     uint32_t reset_count;
 };
@@ -69,7 +71,7 @@ struct idm_given {
     struct idm_key_info key;
     uint8_t origin;
     uint32_t handle; /* where it stands already; 0: in a file */
-    bool under_srk;
+    uint32_t srk;    /* a file's parent that is not idmode's; 0: idmode's */
 };
 
 struct idm_engine {
@@ -163,6 +165,8 @@ enum idm_chip idm_chip_of(int rc);
  * codes of backends.sign; MISMATCH: somebody else's key signed. */
 int idm_tpm_sign_active(struct idm_engine *e, enum idm_digest digest, const uint8_t *hash,
                         struct idm_signature *ret, struct idm_error *err) IDM_NODISCARD;
+/* Is no copy of the TPM certificate good, though all could be read? */
+bool idm_tpm_cert_is_lost(const struct idm_engine *e);
 /* Where the active or prepared TPM key signs: handle first, file second. False: no copy. */
 bool idm_tpm_signer(const struct idm_engine *e, bool by_file, struct idm_signer *ret);
 void idm_read_images(struct idm_engine *e);
@@ -228,6 +232,8 @@ enum idm_mode idm_identity_mode(const struct idm_engine *e);
 int idm_key_files(const struct idm_engine *e, struct idm_bytes *ret_reference,
                   struct idm_bytes *ret_signer) IDM_NODISCARD;
 void idm_publish(struct idm_engine *e, struct idm_outcome *outcome);
+/* The highest epoch in it; 0: none. */
+uint32_t idm_history_epoch(struct idm_engine *e);
 void idm_history_add(struct idm_engine *e, const char *kind, enum idm_event event,
                      enum idm_state from, enum idm_state to, enum idm_reason reason);
 void idm_trace(struct idm_engine *e, const char *format, ...) IDM_PRINTF(2, 3);

@@ -73,6 +73,8 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_reset_incomplete);
     if (e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE)
         reasons |= bit(IDM_R_bootenv_unreadable);
+    if (f->config_volatile)
+        reasons |= bit(IDM_R_config_dir_volatile);
     if (e->settings->invalid)
         reasons |= bit(IDM_R_settings_invalid);
     bool other_chip = e->chip.verdict == IDM_CHIP_REPLACED || e->chip.verdict == IDM_CHIP_CLEARED;
@@ -81,6 +83,11 @@ static uint64_t standing_reasons(const struct idm_engine *e)
     if (tpm_active && f->proof == IDM_PROOF_GIVEN && f->backup == IDM_BACKUP_MISSING)
         reasons |= bit(IDM_R_backup_degraded);
     return reasons;
+}
+
+uint64_t idm_engine_reasons(const struct idm_engine *e)
+{
+    return standing_reasons(e);
 }
 
 /* A plan that failed ends the loop before `settle`: what it left is read again, and the marker is

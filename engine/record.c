@@ -355,10 +355,38 @@ void idm_record_clear_tombstones(struct idm_record *record, bool names_too)
 {
     struct idm_tombstone kept[IDM_TOMBSTONES] = {0};
     size_t count = 0;
-    for (size_t i = 0; !names_too && i < IDM_TOMBSTONES; i++)
-        if (record->tombstones[i].kind == IDM_TOMB_NAME)
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
+        uint8_t kind = record->tombstones[i].kind;
+        if (kind == IDM_TOMB_FOREIGN || (kind == IDM_TOMB_NAME && !names_too))
             kept[count++] = record->tombstones[i];
+    }
     memcpy(record->tombstones, kept, sizeof kept);
+}
+
+void idm_record_note_foreign(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE])
+{
+    if (!idm_record_is_dead_name(record, name))
+        bury(record, IDM_TOMB_FOREIGN, name, IDM_NAME_SIZE);
+}
+
+bool idm_record_is_foreign(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE])
+{
+    return is_dead(record, IDM_TOMB_FOREIGN, name, IDM_NAME_SIZE);
+}
+
+bool idm_record_has_foreign(const struct idm_record *record)
+{
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++)
+        if (record->tombstones[i].kind == IDM_TOMB_FOREIGN)
+            return true;
+    return false;
+}
+
+void idm_record_forget_foreign(struct idm_record *record)
+{
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++)
+        if (record->tombstones[i].kind == IDM_TOMB_FOREIGN)
+            record->tombstones[i] = (struct idm_tombstone){0};
 }
 
 const struct idm_slot *idm_record_slot(const struct idm_record *record, const char *name)

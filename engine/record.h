@@ -27,7 +27,9 @@ enum idm_slot_kind { IDM_SLOT_UNKNOWN, IDM_SLOT_LEGACY, IDM_SLOT_AWARE, IDM_SLOT
  * the chip before idmode was. REUSED: idmode's own, but its record was lost; an operator named it. */
 enum idm_key_origin { IDM_KEY_IMPORTED = 1, IDM_KEY_ADOPTED = 2, IDM_KEY_REUSED = 4 };
 
-enum idm_tombstone_kind { IDM_TOMB_FREE, IDM_TOMB_NAME, IDM_TOMB_SPKI };
+/* FOREIGN: the Name of another device's object in this chip. It is not dead: it is never used, moved or
+ * removed, but by TPM2_Clear. */
+enum idm_tombstone_kind { IDM_TOMB_FREE, IDM_TOMB_NAME, IDM_TOMB_SPKI, IDM_TOMB_FOREIGN };
 
 struct idm_tombstone {
     uint8_t kind;
@@ -175,7 +177,12 @@ bool idm_record_has_tombstones(const struct idm_record *record, bool names_too);
  * buried or is unreachable. */
 void idm_record_bury_name(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
 void idm_record_bury_spki(struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE]);
-/* names_too false: only those of software keys. */
+void idm_record_note_foreign(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
+bool idm_record_is_foreign(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
+bool idm_record_has_foreign(const struct idm_record *record);
+/* After a TPM2_Clear nobody's object is left. */
+void idm_record_forget_foreign(struct idm_record *record);
+/* names_too false: only those of software keys. Foreign Names stay. */
 void idm_record_clear_tombstones(struct idm_record *record, bool names_too);
 
 /* The entry for that slot, or NULL. "" is the slot of a device whose slots have no names. */

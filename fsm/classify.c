@@ -85,11 +85,12 @@ struct idm_verdict idm_classify(const struct idm_facts *facts, const struct idm_
 enum idm_reason idm_reason_resolve(enum idm_reason reason, const struct idm_facts *facts)
 {
     static const enum idm_reason by_chip[IDM_CHIP_COUNT] = {
-        [IDM_CHIP_UNASKED] = IDM_R_tpm_absent,  [IDM_CHIP_NONE] = IDM_R_tpm_absent,
-        [IDM_CHIP_USABLE] = IDM_R_tpm_key_lost, [IDM_CHIP_BUSY] = IDM_R_tpm_busy,
-        [IDM_CHIP_LOCKED] = IDM_R_tpm_locked,   [IDM_CHIP_ABSENT] = IDM_R_tpm_absent,
-        [IDM_CHIP_FAILED] = IDM_R_tpm_failed,   [IDM_CHIP_OWNED] = IDM_R_tpm_owned,
-        [IDM_CHIP_CLEARED] = IDM_R_tpm_cleared, [IDM_CHIP_REPLACED] = IDM_R_tpm_replaced,
+        [IDM_CHIP_UNASKED] = IDM_R_tpm_absent,    [IDM_CHIP_NONE] = IDM_R_tpm_absent,
+        [IDM_CHIP_USABLE] = IDM_R_tpm_key_lost,   [IDM_CHIP_BUSY] = IDM_R_tpm_busy,
+        [IDM_CHIP_LOCKED] = IDM_R_tpm_locked,     [IDM_CHIP_ABSENT] = IDM_R_tpm_absent,
+        [IDM_CHIP_FAILED] = IDM_R_tpm_failed,     [IDM_CHIP_GARBLED] = IDM_R_tpm_failed,
+        [IDM_CHIP_OWNED] = IDM_R_tpm_owned,       [IDM_CHIP_CLEARED] = IDM_R_tpm_cleared,
+        [IDM_CHIP_REPLACED] = IDM_R_tpm_replaced,
     };
     if (reason == IDM_R_by_chip && facts->chip == IDM_CHIP_USABLE &&
         facts->counter == IDM_COUNTER_LOST)

@@ -68,6 +68,7 @@ enum idm_chip {
     IDM_CHIP_LOCKED,
     IDM_CHIP_ABSENT, /* announced, does not answer */
     IDM_CHIP_FAILED,
+    IDM_CHIP_GARBLED, /* at first use: it answers, and not as a TPM does; nothing confirms a failure */
     IDM_CHIP_OWNED,
     IDM_CHIP_CLEARED,
     IDM_CHIP_REPLACED,
@@ -114,6 +115,7 @@ struct idm_facts {
     enum idm_file_fact config_cert;
     enum idm_file_fact config_key;
     bool config_pair_fits;   /* both are good and alive, and the certificate is the key's */
+    bool config_volatile;    /* a reboot empties it, though not the persist directory */
     bool config_folder_gone; /* the mount is proven, our folder in it was there once and is gone */
 
     /* second copies */
@@ -139,6 +141,8 @@ struct idm_facts {
 
     enum idm_fact_tri moved; /* is the disk in another device? */
 
+    bool cert_lost;   /* the TPM identity's certificate: no copy of it is good, and all were read */
+    bool chip_forgot; /* the chip is the same, and nothing of what was kept in it is there */
     bool key_given;   /* the TPM identity's key was imported or adopted, or is to be */
     bool key_awaited; /* blank: that key is in no file and at no handle, and nobody gives it now */
 

@@ -72,7 +72,7 @@
     X(rolled_back, "rolled-back", "the storage is older than the TPM's counter: a restored copy",  \
       "restore the newest copy; idmode hold show names the other ways out")                        \
     X(cloned, "cloned", "the storage belongs to another device",                                   \
-      "put it back, or idmode factory-reset --yes makes a new identity here")                      \
+      "put it back, or idmode hold clear --reason cloned --to new-identity --yes")                 \
     X(clock, "clock", "the clock is implausible, so no certificate can be issued",                 \
       "set the clock")                                                                             \
     X(storage_full, "storage-full", "no room left for a change",                                   \
@@ -144,6 +144,8 @@ enum idm_reason {
     X(make_tss2_files) \
     X(make_handle) \
     X(make_tpm_cert) \
+    X(renew_tpm_cert) \
+    X(record_tpm_cert) /* another certificate of the TPM key: another identity, the same key */ \
     X(make_legacy_key) \
     X(make_legacy_cert) \
     X(renew_legacy_pair) \

@@ -77,7 +77,7 @@ static inline bool chip_in_play(const struct idm_facts *f)
 
 static inline bool chip_not_ready(const struct idm_facts *f)
 {
-    return f->chip == IDM_CHIP_BUSY || f->chip == IDM_CHIP_LOCKED;
+    return f->chip == IDM_CHIP_BUSY || f->chip == IDM_CHIP_LOCKED || f->chip == IDM_CHIP_GARBLED;
 }
 
 /* The chip can be believed to hold nothing of ours: it said so, or it cannot hold anything. */

@@ -144,7 +144,7 @@ RAISED(record_forged)
 RAISED(config_wiped)
 {
     REQUEST_UNUSED;
-    bool restorable = plain_pair(f) || !holds_pair(f->state);
+    bool restorable = plain_pair(f) || (!holds_pair(f->state) && !f->cert_lost);
     /* An unseal that was cut: it goes on below, and takes the folder with it. */
     bool unsealing = f->state == IDM_S_tpm && f->legacy_may_boot && pair_of_record(f);
     return f->config_folder_gone && !foreign_pair(f) && restorable && !unsealing;
@@ -154,7 +154,7 @@ RAISED(config_wiped_sealed)
 {
     REQUEST_UNUSED;
     return f->config_folder_gone && f->state == IDM_S_tpm_dual && !foreign_pair(f) &&
-           !plain_pair(f);
+           !plain_pair(f) && !f->cert_lost;
 }
 
 RAISED(dead_key_seen)

@@ -143,6 +143,11 @@ RAISED(software_cert_lost)
     return holds_pair(f->state) && plain_key(f) && !plain_cert(f);
 }
 
+RAISED(software_cert_gone)
+{
+    return idm_raised_software_cert_lost(f, r);
+}
+
 RAISED(store_copy_missing)
 {
     REQUEST_UNUSED;
@@ -166,6 +171,8 @@ RAISED(view_damaged)
         return false;
     /* A pair that somebody made may only wait for room to be adopted: it is not overwritten meanwhile. */
     if (foreign_pair(f))
+        return false;
+    if (f->state == IDM_S_tpm && f->cert_lost) /* it is made again first */
         return false;
     if (f->state == IDM_S_tpm)
         return f->config_cert != IDM_FILE_TPM || f->config_key != IDM_FILE_ABSENT;
@@ -197,6 +204,22 @@ RAISED(tpm_broken)
     REQUEST_UNUSED;
     return unproven(f) && f->state != IDM_S_resetting &&
            (f->chip == IDM_CHIP_FAILED || f->chip == IDM_CHIP_OWNED);
+}
+
+RAISED(tpm_forgot)
+{
+    return idm_raised_tpm_key_not_found(f, r) && f->chip_forgot;
+}
+
+RAISED(device_cert_gone)
+{
+    REQUEST_UNUSED;
+    return tpm_active(f) && f->cert_lost && f->proof == IDM_PROOF_GIVEN;
+}
+
+RAISED(device_cert_due)
+{
+    return idm_raised_device_cert_gone(f, r) && f->trial != IDM_FACT_YES;
 }
 
 RAISED(tpm_key_not_found)

@@ -252,7 +252,8 @@ static bool held_for_chip(const struct idm_request *r)
 {
     return r->held_for == IDM_R_tpm_absent || r->held_for == IDM_R_tpm_failed ||
            r->held_for == IDM_R_tpm_cleared || r->held_for == IDM_R_tpm_replaced ||
-           r->held_for == IDM_R_tpm_key_lost || r->held_for == IDM_R_tpm_owned;
+           r->held_for == IDM_R_tpm_key_lost || r->held_for == IDM_R_tpm_volatile ||
+           r->held_for == IDM_R_tpm_owned;
 }
 
 /* A lost counter can be made anew, an unexpected one accepted, as long as the key in use is the
@@ -284,6 +285,8 @@ RAISED(release_refused)
         return f->state != IDM_S_tpm_dual || !pair_of_record(f) || !held_for_chip(r);
     if (r->kind == IDM_REQ_RELEASE_EPOCH)
         return !epoch_acceptable(f, r);
+    if (r->kind == IDM_REQ_RELEASE_NEW && r->held_for == IDM_R_cloned)
+        return f->state == IDM_S_none || f->trial == IDM_FACT_YES;
     if (r->kind == IDM_REQ_RELEASE_NEW)
         return f->state != IDM_S_none || f->chip != IDM_CHIP_USABLE ||
                r->held_for != IDM_R_record_corrupt;

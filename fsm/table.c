@@ -50,6 +50,7 @@
 #define ALREADY        "the TPM identity is already in use"
 #define NEWEST         "the operator's word; the key in the chip is the one on record"
 #define NOT_RELEASABLE "there it is release_refused"
+#define HERE           "the operator's word: this disk stays here; the chip's keys may be another disk's"
 #define UNPREPARED     "nothing is prepared"
 #define GIVEN_LATE     "there it is given_key_refused"
 

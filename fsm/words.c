@@ -31,10 +31,10 @@ static const struct {
 
 /* contract: tpm.status knows no "unasked" and no "none" */
 static const char *const chips[IDM_CHIP_COUNT] = {
-    [IDM_CHIP_UNASKED] = "unknown",   [IDM_CHIP_NONE] = "absent",   [IDM_CHIP_USABLE] = "usable",
-    [IDM_CHIP_BUSY] = "busy",         [IDM_CHIP_LOCKED] = "locked", [IDM_CHIP_ABSENT] = "absent",
-    [IDM_CHIP_FAILED] = "failed",     [IDM_CHIP_OWNED] = "owned",   [IDM_CHIP_CLEARED] = "cleared",
-    [IDM_CHIP_REPLACED] = "replaced",
+    [IDM_CHIP_UNASKED] = "unknown",   [IDM_CHIP_NONE] = "absent",    [IDM_CHIP_USABLE] = "usable",
+    [IDM_CHIP_BUSY] = "busy",         [IDM_CHIP_LOCKED] = "locked",  [IDM_CHIP_ABSENT] = "absent",
+    [IDM_CHIP_FAILED] = "failed",     [IDM_CHIP_OWNED] = "owned",    [IDM_CHIP_CLEARED] = "cleared",
+    [IDM_CHIP_REPLACED] = "replaced", [IDM_CHIP_GARBLED] = "failed",
 };
 
 const char *idm_state_name(enum idm_state state)

@@ -54,6 +54,8 @@ enum idm_place_state idm_store_place_state(struct idm_store *store, enum idm_pla
 /* FULL and READ_ONLY as found; READ_ONLY also where the place cannot be reached at all. A read-only
  * mount that config-remount would open counts as writable. */
 enum idm_room idm_store_place_room(struct idm_store *store, enum idm_place place, size_t size);
+/* tmpfs, ramfs, or an overlay whose upper directory is in one (statfs(2), f_type). */
+bool idm_store_place_is_volatile(struct idm_store *store, enum idm_place place);
 bool idm_store_place_is_mount(struct idm_store *store, enum idm_place place);
 
 #endif

@@ -100,6 +100,17 @@ static int try_load(struct idm_tpm *tpm, const struct idm_tpm_ref *parent,
                         &loaded, err);
 }
 
+/* With the public area that the seed is encrypted to. */
+static int open_parent(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *ret,
+                       TPM2B_PUBLIC *ret_area, struct idm_error *err)
+{
+    uint8_t name[IDM_NAME_SIZE];
+    if (handle != IDM_TPM_PRIMARY)
+        return idm_tpm_ref_open(tpm, handle, ret, ret_area, err);
+    int result = idm_tpm_storage_open(tpm, handle, ret, err);
+    return result < 0 ? result : idm_tpm_read_public(tpm, ret->loaded, ret_area, name, err);
+}
+
 static int wrap_and_import(struct idm_tpm *tpm, uint32_t handle,
                            const uint8_t parent_name[IDM_NAME_SIZE], const TPM2B_PUBLIC *area,
                            const TPM2B_SENSITIVE *sensitive, struct idm_bytes *ret_tss2,
@@ -110,7 +121,7 @@ static int wrap_and_import(struct idm_tpm *tpm, uint32_t handle,
     struct idm_wrapped wrapped = {0};
     TPM2B_PUBLIC parent_area;
     uint8_t name[IDM_NAME_SIZE];
-    int result = idm_tpm_ref_open(tpm, handle, &parent, &parent_area, err);
+    int result = open_parent(tpm, handle, &parent, &parent_area, err);
     if (result < 0)
         return result;
     if (!idm_public_is_storage(&parent_area) || idm_public_name(&parent_area, name) < 0 ||

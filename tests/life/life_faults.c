@@ -98,7 +98,7 @@ Test(faults, failure_that_the_chip_does_not_confirm_makes_no_software_identity)
     open_device(NULL);
     spoil("cc=ReadPublic,do=answer:0x101");
     boot(3);
-    held_for("none", "tpm-busy");
+    held_for("none", "tpm-failed");
     still_new();
     honest();
     boot(0);

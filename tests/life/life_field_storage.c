@@ -66,11 +66,11 @@ Test(field_storage, row_5_stray_marker_goes_because_facts_win)
     OK(idm_device_write_text(&device, MARKER, "left over\n"));
     boot(0);
     cr_assert_not(idm_device_exists(&device, MARKER));
-    traced("marker", true);
+    traced("marker was ", true);
     status_is("software", "software", "");
     still(&before);
     boot(0);
-    traced("marker", false);
+    traced("marker was ", false);
 }
 
 Test(field_storage, row_5_missing_marker_returns_because_facts_win)
@@ -81,11 +81,11 @@ Test(field_storage, row_5_missing_marker_returns_because_facts_win)
     boot(0);
     before = active();
     boot(0);
-    traced("marker", false);
+    traced("marker was ", false);
     OK(idm_device_delete(&device, MARKER));
     boot(0);
     cr_assert(idm_device_exists(&device, MARKER));
-    traced("marker", true);
+    traced("marker was ", true);
     still(&before);
 }
 

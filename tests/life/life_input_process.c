@@ -221,11 +221,11 @@ Test(input_mounts, read_only_config_keeps_the_identity)
     mount_small("/config", "size=512k,mode=755");
     shell(0, "rm $ROOT" CONFIG_CERT "; mount -o remount,ro $ROOT/config");
     boot(0);
-    status_is("tpm", "tpm-dual", "storage-read-only");
+    status_is("tpm", "tpm-dual", "storage-read-only config-dir-volatile");
     still(&before);
     shell(0, "mount -o remount,rw $ROOT/config");
     boot(0);
-    status_is("tpm", "tpm-dual", "");
+    status_is("tpm", "tpm-dual", "config-dir-volatile");
     still(&before);
     legacy_pair();
 }
@@ -242,14 +242,14 @@ Test(input_mounts, full_config_keeps_the_identity)
     shell(0, FILL("/config"));
     record = keep(CONFIG_RECORD);
     boot(0);
-    status_is("tpm", "tpm-dual", "");
+    status_is("tpm", "tpm-dual", "config-dir-volatile");
     cr_assert_eq(RUN("hook", "pre-install", "--target-aware", "yes"), 5);
     cr_assert_eq(RUN("factory-reset", "--yes"), 1);
     exact(&record);
     still(&before);
     OK(idm_device_delete(&device, "/config/fill"));
     boot(0);
-    status_is("tpm", "tpm-dual", "");
+    status_is("tpm", "tpm-dual", "config-dir-volatile");
     cr_assert_eq(RUN("hook", "pre-install", "--target-aware", "yes"), 0);
     still(&before);
     drop(&record);

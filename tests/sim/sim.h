@@ -101,6 +101,7 @@ struct idm_sim {
     size_t pending_count;
     enum idm_place_state state[IDM_PLACES]; /* of CONFIG and PERSIST */
     enum idm_room room;
+    bool config_volatile; /* config lies in memory; nothing here empties it */
 
     struct idm_sim_chip chip;
     uint32_t next_id; /* of keys, certificates, envelopes */

@@ -102,6 +102,12 @@ static enum idm_room place_room(void *self, enum idm_place place, size_t size)
     return idm_sim_asks(self, IDM_E_FULL) ? IDM_ROOM_FULL : sim->room;
 }
 
+static bool place_is_volatile(void *self, enum idm_place place)
+{
+    const struct idm_sim *sim = self;
+    return place == IDM_CONFIG && sim->config_volatile;
+}
+
 static bool place_is_mount(void *self, enum idm_place place)
 {
     (void)self;
@@ -424,6 +430,7 @@ void idm_sim_files(struct idm_backends *backends)
     backends->place_state = place_state;
     backends->place_room = place_room;
     backends->place_is_mount = place_is_mount;
+    backends->place_is_volatile = place_is_volatile;
 }
 
 /* ---- from outside ---- */

@@ -108,11 +108,25 @@ static struct idm_sim_object *free_place(struct idm_sim *sim)
     return NULL;
 }
 
+/* The primary key of the owner hierarchy is made for each use: the storage root key. */
+static uint32_t parent_id(struct idm_sim *sim, uint32_t handle)
+{
+    const struct idm_sim_object *parent = at(sim, handle);
+    if (handle == IDM_TPM_PRIMARY)
+        return sim->chip.srk;
+    return parent && parent->role == IDM_ROLE_PARENT ? parent->id : 0;
+}
+
+static void name_of_parent(struct idm_sim *sim, uint32_t handle, uint8_t ret[IDM_NAME_SIZE])
+{
+    idm_sim_name(handle == IDM_TPM_PRIMARY ? "srk" : "name", parent_id(sim, handle), ret);
+}
+
 /* Every object of this device's chip hangs under its own storage root key. */
 static bool loads_under(struct idm_sim *sim, uint32_t parent_handle, uint32_t under)
 {
-    const struct idm_sim_object *parent = at(sim, parent_handle);
-    return parent && parent->role == IDM_ROLE_PARENT && parent->id == under;
+    uint32_t parent = parent_id(sim, parent_handle);
+    return parent && parent == under;
 }
 
 bool idm_sim_parent_lives(const struct idm_sim *sim, uint32_t under)
@@ -122,7 +136,7 @@ bool idm_sim_parent_lives(const struct idm_sim *sim, uint32_t under)
         if (object->handle && object->role == IDM_ROLE_PARENT && object->id == under)
             return true;
     }
-    return false;
+    return under == sim->chip.srk;
 }
 
 int idm_sim_tpm_signer(struct idm_sim *sim, const struct idm_signer *signer, uint32_t *ret_key)
@@ -322,14 +336,14 @@ static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm
 {
     struct idm_sim *sim = self;
     int rc = command(sim);
-    const struct idm_sim_object *parent = at(sim, parent_handle);
+    uint32_t parent = parent_id(sim, parent_handle);
     (void)algorithm;
     if (rc == 0 && !parent)
         rc = IDM_E_TPM_EMPTY;
     if (rc)
         return said(rc, "create the device key", err);
     return idm_sim_text(ret_tss2, "TSS2 %" PRIu32 " UNDER %" PRIu32 "\n", idm_sim_new_id(sim),
-                        parent->id);
+                        parent);
 }
 
 static int tpm_key_import(void *self, uint32_t parent_handle,
@@ -339,19 +353,19 @@ static int tpm_key_import(void *self, uint32_t parent_handle,
     struct idm_sim *sim = self;
     uint8_t name[IDM_NAME_SIZE] = {0};
     uint32_t key = idm_sim_parse_key(key_pem);
-    const struct idm_sim_object *parent = at(sim, parent_handle);
+    uint32_t parent = parent_id(sim, parent_handle);
     int rc = command(sim);
     if (rc == 0 && !parent)
         rc = IDM_E_TPM_EMPTY;
     if (rc == 0)
-        idm_sim_name("name", parent->id, name);
+        name_of_parent(sim, parent_handle, name);
     if (rc == 0 && memcmp(name, parent_name, sizeof name) != 0)
         rc = IDM_E_TPM_TAKEN;
     if (rc == 0 && !key)
         rc = IDM_E_CORRUPT;
     if (rc)
         return said(rc, "import a key", err);
-    return idm_sim_text(ret_tss2, "TSS2 %" PRIu32 " UNDER %" PRIu32 " IMPORTED\n", key, parent->id);
+    return idm_sim_text(ret_tss2, "TSS2 %" PRIu32 " UNDER %" PRIu32 " IMPORTED\n", key, parent);
 }
 
 /* A stranger's key is one that lacks something. */
@@ -429,14 +443,14 @@ static int tpm_seal(void *self, uint32_t parent_handle, const struct idm_bytes *
 {
     struct idm_sim *sim = self;
     int rc = command(sim);
-    const struct idm_sim_object *parent = at(sim, parent_handle);
+    uint32_t parent = parent_id(sim, parent_handle);
     char head[64];
     if (rc == 0 && !parent)
         rc = IDM_E_TPM_EMPTY;
     if (rc)
         return said(rc, "seal", err);
     int length = snprintf(head, sizeof head, "SEALED %" PRIu32 " UNDER %" PRIu32 "\n",
-                          idm_sim_new_id(sim), parent->id);
+                          idm_sim_new_id(sim), parent);
     size_t size = (size_t)length + plain->size;
     uint8_t *whole = malloc(size);
     if (!whole)

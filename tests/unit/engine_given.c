@@ -192,7 +192,7 @@ Test(engine_given, a_file_is_adopted_under_its_parent)
     sim.chip.objects[0].role = IDM_ROLE_PARENT;
     struct idm_ask ask = {.kind = IDM_REQ_ADOPT};
     cr_assert_eq(ask_with(ask, "TSS2 9 UNDER 51\n"), IDM_EXIT_REFUSED);
-    refused("loads under neither");
+    refused("loads neither");
     cr_assert_eq(ask_with(ask, "TSS2 9 UNDER 50\n"), IDM_EXIT_DONE);
     cr_assert_eq(idm_sim_cert_key_of(&sim, IDM_F_RUN_CERT), 9);
     cr_assert(outcome.reasons >> IDM_R_reset_weak & 1);

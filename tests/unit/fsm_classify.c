@@ -264,6 +264,9 @@ static void draw_chip(struct idm_facts *f)
     f->cert_of_chip = f->chip_ours == IDM_FACT_YES && coin();
     f->unnamed_key = seldom() && seldom();
     f->dead_remain = f->state == IDM_S_resetting ? coin() : seldom();
+    f->cert_lost = tpm_active(f) && seldom();
+    f->chip_forgot = f->proof == IDM_PROOF_LOST && coin();
+    f->config_volatile = seldom();
     f->key_given = f->state == IDM_S_blank ? coin() : seldom();
     f->key_awaited = f->key_given && coin();
     f->reset_pending = seldom();
@@ -357,7 +360,7 @@ static bool issues(const struct idm_cell *cell)
 {
     return does(cell, IDM_A_make_tpm_cert) || does(cell, IDM_A_make_legacy_cert) ||
            does(cell, IDM_A_renew_legacy_pair) || does(cell, IDM_A_renew_legacy_cert) ||
-           does(cell, IDM_A_make_sealed_legacy);
+           does(cell, IDM_A_make_sealed_legacy) || does(cell, IDM_A_renew_tpm_cert);
 }
 
 #define EXPECT(condition, what)                                                                    \

@@ -343,3 +343,47 @@ Test(fsm_golden, keys_that_are_given)
     ASK("half a pair", virgin, (f.chip_ours = IDM_FACT_YES, f.config_key = IDM_FILE_OTHER), REUSE,
         release_refused, REFUSE, none, none, nothing);
 }
+
+#define STAY_HERE                                                                                  \
+    ((struct idm_request){                                                                         \
+        .kind = IDM_REQ_RELEASE_NEW, .held_for = IDM_R_cloned, .named = IDM_R_cloned})
+
+Test(fsm_golden, the_tpm_certificate_is_gone)
+{
+    BOOT("rule 4: reused, made again", dual, f.cert_lost = true, device_cert_due, GO, tpm_dual,
+         none, reissue_tpm_cert);
+    BOOT("rule 4", tpm, f.cert_lost = true, device_cert_due, GO, tpm, none, reissue_tpm_cert);
+    BOOT("I5: not on trial", tpm, (f.cert_lost = true, f.trial = IDM_FACT_YES), device_cert_gone,
+         HOLD, tpm, cert_corrupt, hold);
+    BOOT("I12", dual, (f.cert_lost = true, f.clock_good = false), device_cert_gone, HOLD, tpm_dual,
+         cert_corrupt, hold);
+    BOOT("the chip comes first", dual,
+         (f.cert_lost = true, f.chip = IDM_CHIP_ABSENT, f.proof = IDM_PROOF_UNASKED), tpm_missing,
+         HOLD, tpm_dual, tpm_absent, hold);
+    BOOT("I12", software,
+         (f.config_cert = IDM_FILE_CORRUPT, f.config_pair_fits = false, f.store_cert = IDM_COPY_BAD,
+          f.clock_good = false),
+         software_cert_gone, HOLD, software, cert_corrupt, hold);
+}
+
+Test(fsm_golden, chips_that_forget_or_make_no_sense)
+{
+    BOOT("design 6", dual, (f.proof = IDM_PROOF_LOST, f.chip_forgot = true), tpm_forgot, HOLD,
+         tpm_dual, tpm_volatile, hold);
+    BOOT("design 8: not confirmed", virgin,
+         (f.chip = IDM_CHIP_GARBLED, f.chip_ours = IDM_FACT_UNKNOWN), no_record_tpm_waiting, HOLD,
+         none, tpm_failed, nothing);
+    BOOT("design 8: not confirmed", blank,
+         (f.chip = IDM_CHIP_GARBLED, f.counter = IDM_COUNTER_UNASKED), provisioning_waiting, HOLD,
+         blank, tpm_failed, hold);
+}
+
+Test(fsm_golden, a_disk_that_stays_in_another_device)
+{
+    ASK("table: release_new_identity", dual, f.moved = IDM_FACT_YES, STAY_HERE,
+        release_new_identity, GO, resetting, none, begin_reset_here);
+    ASK("I5: on trial", tpm, (f.moved = IDM_FACT_YES, f.trial = IDM_FACT_YES), STAY_HERE,
+        release_refused, REFUSE, tpm, none, nothing);
+    ASK("I12", software, (f.moved = IDM_FACT_YES, f.clock_good = false), STAY_HERE,
+        release_new_identity, REFUSE, software, none, nothing);
+}

@@ -231,7 +231,7 @@ static bool issues(enum idm_action action)
 {
     return action == IDM_A_make_tpm_cert || action == IDM_A_make_legacy_cert ||
            action == IDM_A_renew_legacy_pair || action == IDM_A_renew_legacy_cert ||
-           action == IDM_A_make_sealed_legacy;
+           action == IDM_A_make_sealed_legacy || action == IDM_A_renew_tpm_cert;
 }
 
 /* I12. A plan that only begins is flagged as well, so that what begins can be finished. */

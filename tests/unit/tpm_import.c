@@ -63,6 +63,24 @@ Test(tpm_import, works_under_an_rsa_parent_too)
     chip_stop(&chip);
 }
 
+Test(tpm_import, works_under_the_primary_key_without_a_slot)
+{
+    struct chip chip;
+    uint8_t name[IDM_NAME_SIZE];
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    _cleanup_bytes_ struct idm_bytes tss2 = {0};
+    chip_start(&chip);
+    CHIP_OK(&chip, idm_tpm_srk_name(chip.tpm, IDM_TPM_PRIMARY, name, &chip.err));
+    CHIP_OK(&chip, idm_key_generate(IDM_ECDSA_P256, &pem, &chip.err));
+    CHIP_OK(&chip, idm_tpm_key_import(chip.tpm, IDM_TPM_PRIMARY, name, &pem, &tss2, &chip.err));
+    struct idm_signer by_file = {.kind = IDM_SIGNER_FILE,
+                                 .key = &tss2,
+                                 .handle = IDM_TPM_PRIMARY,
+                                 .algorithm = IDM_ECDSA_P256};
+    chip_signs(&chip, &by_file);
+    chip_stop(&chip);
+}
+
 /* An interposer that puts its own parent in ours' place would get the key. */
 Test(tpm_import, gives_nothing_to_another_parent)
 {
