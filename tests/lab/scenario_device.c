@@ -59,34 +59,44 @@ static int take_setting(struct lab_reader *reader, const struct idm_settings_row
 
 static const struct lab_words setting_keys = {.at = key_at};
 
-/* {legacy-key: keep}, and {identity: {legacy-key: keep}} as the file itself has it. */
-static int take_config_map(struct lab_reader *reader, const yaml_node_t *node, const char *section)
+/* One pair; `section` NULL: the key's own. */
+static int take_pair(struct lab_reader *reader, const yaml_node_pair_t *pair, const char *section)
+{
+    const yaml_node_t *written = lab_node(reader, pair->key);
+    const struct idm_settings_row *row = find_row(section, lab_scalar(written));
+    if (!row)
+        return lab_fail_word(reader, written, "config", &setting_keys);
+    return take_setting(reader, row, lab_node(reader, pair->value));
+}
+
+static int take_section(struct lab_reader *reader, const yaml_node_t *node, const char *section)
 {
     if (lab_check_map(reader, node, "config") < 0)
         return -1;
     const yaml_node_pair_t *end = node->data.mapping.pairs.top;
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < end; pair++)
+        if (take_pair(reader, pair, section) < 0)
+            return -1;
+    return 0;
+}
+
+/* {legacy-key: keep}, and {identity: {legacy-key: keep}} as the file itself has it. */
+static int take_config(struct lab_reader *reader, const yaml_node_t *node,
+                       const struct lab_key *key, void *ret)
+{
+    (void)ret;
+    if (lab_check_map(reader, node, key->word) < 0)
+        return -1;
+    const yaml_node_pair_t *end = node->data.mapping.pairs.top;
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < end; pair++) {
-        const yaml_node_t *written = lab_node(reader, pair->key);
         const yaml_node_t *value = lab_node(reader, pair->value);
-        const struct idm_settings_row *row = find_row(section, lab_scalar(written));
-        int r = 0;
-        if (value->type == YAML_MAPPING_NODE && !section)
-            r = take_config_map(reader, value, lab_scalar(written));
-        else if (!row)
-            r = lab_fail_word(reader, written, "config", &setting_keys);
-        else
-            r = take_setting(reader, row, value);
+        const char *name = lab_scalar(lab_node(reader, pair->key));
+        int r = value->type == YAML_MAPPING_NODE ? take_section(reader, value, name)
+                                                 : take_pair(reader, pair, NULL);
         if (r < 0)
             return -1;
     }
     return 0;
-}
-
-static int take_config(struct lab_reader *reader, const yaml_node_t *node,
-                       const struct lab_key *key, void *ret)
-{
-    (void)key, (void)ret;
-    return take_config_map(reader, node, NULL);
 }
 
 /* ---- tpm ---- */

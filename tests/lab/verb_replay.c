@@ -244,11 +244,11 @@ static int replay(const struct options *options, char *const *paths, int count)
 
 static const struct lab_world_ops *find_world(const char *name)
 {
-    static const struct lab_world_ops *const worlds[] = {&lab_sim_world, &lab_real_world};
-    for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++)
-        if (strcmp(worlds[i]->name, name) == 0)
-            return worlds[i];
-    return NULL;
+    static const struct lab_world_ops *const worlds[] = {&lab_sim_world, &lab_real_world, NULL};
+    const struct lab_world_ops *const *world = worlds;
+    while (*world && strcmp((*world)->name, name) != 0)
+        world++;
+    return *world;
 }
 
 /* false: nothing more to do, with the exit code in *ret_result. */
