@@ -46,3 +46,5 @@ install(FILES include/idmode.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES share/idmode/openssl.cnf DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode)
+install(FILES packaging/systemd/idmode-signd.service packaging/systemd/idmode-signd.socket
+  DESTINATION lib/systemd/system)

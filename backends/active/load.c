@@ -61,13 +61,20 @@ static int read_run(const struct idm_active_ctx *ctx, const char *path, struct i
     return read_fd(fd, path, ret, err);
 }
 
-/* A file that the configuration names: links are followed, but not out of the root. */
+/* A file that the configuration names: links are followed, but not out of the root. Sandboxes and old
+ * kernels know no openat2(2); on the machine itself there is nothing to stay inside of, and elsewhere the
+ * key that is found must still be the certificate's. */
 static int read_in_root(const struct idm_active_ctx *ctx, const char *path, struct idm_bytes *ret,
                         struct idm_error *err)
 {
-    _cleanup_close_ int root = idm_inroot_root(ctx->root);
-    _cleanup_close_ int fd =
-        root < 0 ? -1 : idm_inroot_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    static const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    char full[PATH_MAX];
+    _cleanup_close_ int root = ctx->root[0] ? idm_inroot_root(ctx->root) : -1;
+    _cleanup_close_ int fd = root < 0 ? -1 : idm_inroot_open(root, path, flags);
+    if (fd < 0 && (!ctx->root[0] || errno == ENOSYS || errno == EPERM)) {
+        (void)snprintf(full, sizeof full, "%s%s", ctx->root, path);
+        fd = idm_fd_above_stdio(open(full, flags));
+    }
     return read_fd(fd, path, ret, err);
 }
 

@@ -371,6 +371,8 @@ void bench_size(const char *release)
     static const char *const libraries[][2] = {{"libexec/idmode/core", "libjansson"},
                                                {"libexec/idmode/core", "libeconf"},
                                                {"libexec/idmode/bootenv", "libubootenv"}};
+    static const char *const tls[] = {"bin/idmode-signd", "ossl-modules/idmode.so",
+                                      "lib/libidmode.so.0"};
     double sum = 0;
 
     bench_heading("Shipped files, stripped");
@@ -379,4 +381,7 @@ void bench_size(const char *release)
     for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
         sum += library_size(release, libraries[i][0], libraries[i][1]);
     bench_row("all beyond libc, libz, libcrypto and tss2", sum / 1000, 1, "kB", 400);
+    for (size_t i = 0; i < sizeof(tls) / sizeof(tls[0]); i++)
+        sum += stripped_size(release, tls[i]);
+    bench_row("all, with what TLS users load", sum / 1000, 1, "kB", BENCH_NO_GOAL);
 }

@@ -197,6 +197,20 @@ Test(tls_broker, one_tpm_command_per_signature)
     cr_assert_eq(commands(NULL), 10, "%u commands", commands(NULL));
 }
 
+Test(tls_broker, many_clients_at_once)
+{
+    for (int kind = TPM; kind <= SOFTWARE; kind++) {
+        open_served((enum kind)kind);
+        tls(0,
+            "mkdir -m 777 out; chmod 644 $PEER_CERT; openssl x509 -in $CERT -pubkey -noout > pub;"
+            "pids=; for i in $(seq 16); do " AS_MEMBER "openssl dgst -sha256 -sign $KEY -out "
+            "out/$i $PEER_CERT & pids=\"$pids $!\"; done; for p in $pids; do wait $p; done;"
+            "for i in $(seq 16); do openssl dgst -sha256 -verify pub -signature out/$i $PEER_CERT; "
+            "done");
+        close_all();
+    }
+}
+
 /* ---- hostile clients ---- */
 
 static bool still_serves(void)
