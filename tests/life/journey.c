@@ -246,12 +246,13 @@ static int act_with_cuts(struct journey *journey, const struct journey_step *ste
 {
     struct idm_device *device = &journey->device;
 
-    for (size_t i = 0; i < JOURNEY_CUTS && step->cuts[i] != 0; i++) {
-        idm_device_cut_at(device, step->cuts[i]);
+    for (size_t i = 0; i < JOURNEY_CUTS && step->cuts[i] != NULL; i++) {
+        idm_device_cut_begin(device, 0, step->cuts[i]);
         if ((i == 0 ? act(journey, step) : power(journey)) != 0)
             return -1;
         if (!device->was_cut)
-            return unlike(journey, "there was no durable step %lu to cut after", step->cuts[i]);
+            return unlike(journey, "there was no action %s to cut after", step->cuts[i]);
+        idm_device_cut_end(device);
     }
     return 0;
 }
@@ -386,7 +387,7 @@ bool journey_play(struct journey *journey, const struct journey_step *step)
     journey->why[0] = '\0';
     if (step->every_cut != 0)
         return rehearse_all(journey, step) == 0;
-    result = step->cuts[0] != 0 ? act_with_cuts(journey, step) : act(journey, step);
+    result = step->cuts[0] != NULL ? act_with_cuts(journey, step) : act(journey, step);
     if (result == 0 && step->boots)
         result = power(journey);
     return result == 0 && look_and_judge(journey, step) == 0;

@@ -41,9 +41,8 @@ struct journey_step {
                              it was before */
     bool may_be_as_above; /* where the cut came early, the row above may hold instead */
     bool second_boot;     /* judged after two boots: what ends with a TPM reset shows only then */
-    unsigned long
-        cuts[JOURNEY_CUTS]; /* after this durable step of the act; of the boot after it; of
-                                         the next; `boots` follows, in full */
+    /* Right after this action of the act, of the boot after it, of the next; `boots` follows, in full. */
+    const char *cuts[JOURNEY_CUTS];
 
     /* What must be seen. */
     const char *state;   /* "-": an old image runs, and nothing is said */

@@ -236,7 +236,7 @@ static const struct journey_step born_with_a_chip[] = {
     {.says = "factory reset, cut 3 times: new key, epoch 2",
      .act = journey_runs,
      .args = {"factory-reset", "--yes"},
-     .cuts = {5, 9, 30},
+     .cuts = {"increment_for_reset", "evict_dead", "make_tss2_files"},
      .boots = true,
      TPM('C'),
      .reasons = "reset-incomplete",
