@@ -35,6 +35,11 @@ target_link_options(libidmode PRIVATE
   -Wl,--version-script=${CMAKE_SOURCE_DIR}/backends/library/libidmode.map -Wl,--exclude-libs,ALL
   -Wl,-z,nodelete -Wl,--as-needed -Wl,-z,defs)
 
+if(IDM_TESTS)
+  add_executable(example-client examples/client.c)
+  target_link_libraries(example-client PRIVATE libidmode PkgConfig::SSL PkgConfig::CRYPTO)
+endif()
+
 # ---- installed -----------------------------------------------------------------------------------
 include(GNUInstallDirs)
 set(IDM_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})

@@ -18,7 +18,7 @@ static int talk(SSL_CTX *ctx, const char *host, const char *port)
     BIO *bio = BIO_new_ssl_connect(ctx);
     SSL *ssl = NULL;
     char line[256];
-    int good;
+    int good, size = 0;
 
     BIO_get_ssl(bio, &ssl);
     SSL_set_tlsext_host_name(ssl, host);
@@ -26,9 +26,9 @@ static int talk(SSL_CTX *ctx, const char *host, const char *port)
     BIO_set_conn_hostname(bio, host);
     BIO_set_conn_port(bio, port);
     good = BIO_do_handshake(bio) == 1 && BIO_puts(bio, "hello\n") > 0 &&
-           BIO_gets(bio, line, sizeof(line)) > 0;
+           (size = BIO_read(bio, line, sizeof(line))) > 0;
     if (good)
-        printf("%s", line);
+        printf("%.*s", size, line);
     else
         ERR_print_errors_fp(stderr);
     BIO_free_all(bio);
@@ -45,6 +45,7 @@ int main(int argc, char *argv[])
         return 2;
     }
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a log, also when it goes to a file */
     if (idmode_open(&id, NULL) != IDMODE_OK || idmode_use_identity(id, ctx) != IDMODE_OK) {
         fprintf(stderr, "client: %s\n", idmode_error());
         return 1;

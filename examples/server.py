@@ -7,11 +7,12 @@
 Answers each line with itself. Loads certificate and key again when the identity's epoch changes.
 """
 import json
+import os
 import socket
 import ssl
 import sys
 
-RUN = "/run/idmode/"
+RUN = os.environ.get("IDMODE_ROOT", "") + "/run/idmode/"
 
 
 def epoch():
