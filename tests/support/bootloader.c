@@ -167,13 +167,42 @@ int idm_bootloader_get(const struct idm_bootloader *boot, const char *name,
     return 0;
 }
 
-/* A number in the environment; what is no number counts as `otherwise`. */
-static int get_number(const struct idm_bootloader *boot, const char *name, int otherwise)
+/* The whole environment, by one program: "NAME=VALUE" lines in ret->out. -1 when it cannot be read. */
+static int get_all(const struct idm_bootloader *boot, struct idm_run *ret)
+{
+    const char *const argv[] = {"fw_printenv", "-c", boot->config, NULL};
+
+    return idm_run(ret, NULL, argv) != 0 || ret->exit_code != 0 ? -1 : 0;
+}
+
+/* "" when it is not there, or too long for what it is. */
+static void value_in(const struct idm_run *all, const char *name,
+                     char ret_value[IDM_BOOT_VALUE_SIZE])
+{
+    size_t length = strlen(name);
+
+    ret_value[0] = '\0';
+    for (const char *line = all->out; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        size_t size = strcspn(line, "\n");
+
+        if (size > length && strncmp(line, name, length) == 0 && line[length] == '=' &&
+            size - length - 1 < IDM_BOOT_VALUE_SIZE) {
+            memcpy(ret_value, line + length + 1, size - length - 1);
+            ret_value[size - length - 1] = '\0';
+        }
+        if (line[size] == '\0')
+            return;
+    }
+}
+
+/* What is no number counts as `otherwise`. */
+static int number_in(const struct idm_run *all, const char *name, int otherwise)
 {
     char value[IDM_BOOT_VALUE_SIZE], *end = NULL;
     long n;
 
-    if (idm_bootloader_get(boot, name, value) != 0 || value[0] == '\0')
+    value_in(all, name, value);
+    if (value[0] == '\0')
         return otherwise;
     n = strtol(value, &end, 10);
     return *end != '\0' || n < 0 || n > 1000000 ? otherwise : (int)n;
@@ -197,17 +226,19 @@ static const char *left_of(int slot)
 static int pick_bootcount(const struct idm_bootloader *boot, const bool has_image[2], bool asked,
                           int *slot)
 {
+    _cleanup_run_ struct idm_run all = {0};
     char wanted[IDM_BOOT_VALUE_SIZE];
     int count;
 
-    if (idm_bootloader_get(boot, "bootslot", wanted) != 0)
+    if (get_all(boot, &all) != 0)
         return 0;
+    value_in(&all, "bootslot", wanted);
     if (strcmp(wanted, SLOT[0]) == 0 || strcmp(wanted, SLOT[1]) == 0)
         *slot = wanted[0] - 'A';
-    if (get_number(boot, "upgrade_available", 0) != 1)
+    if (number_in(&all, "upgrade_available", 0) != 1)
         return 0;
-    count = get_number(boot, "bootcount", 0) + 1;
-    if (count <= get_number(boot, "bootlimit", 0) || !has_image[!*slot])
+    count = number_in(&all, "bootcount", 0) + 1;
+    if (count <= number_in(&all, "bootlimit", 0) || !has_image[!*slot])
         return asked ? 0 : set_number(boot, "bootcount", count);
     *slot = !*slot;
     return asked ? 0 : idm_bootloader_fallback(boot, !*slot);
@@ -215,16 +246,18 @@ static int pick_bootcount(const struct idm_bootloader *boot, const bool has_imag
 
 static int pick_rauc(const struct idm_bootloader *boot, bool asked, int *slot)
 {
+    _cleanup_run_ struct idm_run all = {0};
     char order[IDM_BOOT_VALUE_SIZE];
 
-    if (idm_bootloader_get(boot, "BOOT_ORDER", order) != 0)
+    if (get_all(boot, &all) != 0)
         return 0;
+    value_in(&all, "BOOT_ORDER", order);
     for (const char *c = order; *c != '\0'; c++) {
         int left;
 
         if (*c != 'A' && *c != 'B')
             continue;
-        left = get_number(boot, left_of(*c - 'A'), 0);
+        left = number_in(&all, left_of(*c - 'A'), 0);
         if (left == 0)
             continue;
         *slot = *c - 'A';
@@ -280,6 +313,7 @@ int idm_bootloader_next(const struct idm_bootloader *boot, const bool has_image[
 
 int idm_bootloader_up(const struct idm_bootloader *boot, int slot)
 {
+    _cleanup_run_ struct idm_run all = {0};
     int last;
     bool trial;
 
@@ -288,7 +322,8 @@ int idm_bootloader_up(const struct idm_bootloader *boot, int slot)
     if (recall(boot, &last, &trial) != 0)
         return -1;
     /* An environment that cannot be read is none that a mark-good could repair. */
-    if (trial || get_number(boot, left_of(slot), RAUC_ATTEMPTS) == RAUC_ATTEMPTS)
+    if (trial || get_all(boot, &all) != 0 ||
+        number_in(&all, left_of(slot), RAUC_ATTEMPTS) == RAUC_ATTEMPTS)
         return 0;
     return set_number(boot, left_of(slot), RAUC_ATTEMPTS);
 }

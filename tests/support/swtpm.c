@@ -24,6 +24,7 @@
 
 /* swtpm_ioctls(3) */
 #define CMD_GET_CAPABILITY 0x01u
+#define CMD_INIT           0x02u
 #define CMD_STORE_VOLATILE 0x0au
 
 static int delete_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
@@ -89,13 +90,15 @@ static int try_connect(const struct idm_swtpm *chip)
 
 /* swtpm's control channel (swtpm_ioctls(3)): commands and results are big-endian words; the first
  * word of an answer is 0 for success. It answers once the TPM has started. */
-static int control(const struct idm_swtpm *chip, uint32_t command)
+static int control(const struct idm_swtpm *chip, uint32_t command, const uint32_t *argument)
 {
-    uint32_t word = htonl(command);
+    uint32_t words[] = {htonl(command), argument ? htonl(*argument) : 0};
+    size_t size = argument ? sizeof words : sizeof words[0];
+    uint32_t word;
     int fd = connect_to(chip, "tpm.ctrl");
     if (fd < 0)
         return fd;
-    bool good = write(fd, &word, sizeof word) == (ssize_t)sizeof word &&
+    bool good = write(fd, words, size) == (ssize_t)size &&
                 read(fd, &word, sizeof word) == (ssize_t)sizeof word && word == 0;
     (void)close(fd);
     return good ? 0 : -EIO;
@@ -149,7 +152,7 @@ int idm_swtpm_resume(struct idm_swtpm *chip)
     int result = wait_until_it_listens(chip);
     /* It is read by now; left there, it would stand for every later power-on. */
     if (result == 0 && chip->resumes)
-        result = control(chip, CMD_GET_CAPABILITY);
+        result = control(chip, CMD_GET_CAPABILITY, NULL);
     if (result == 0)
         forget_volatile(chip);
     return result;
@@ -219,7 +222,7 @@ int idm_swtpm_copy(struct idm_swtpm *ret, const struct idm_swtpm *chip)
 {
     struct idm_swtpm copy;
     char path[600];
-    int result = chip->pid > 0 ? control(chip, CMD_STORE_VOLATILE) : 0;
+    int result = chip->pid > 0 ? control(chip, CMD_STORE_VOLATILE, NULL) : 0;
     if (result == 0)
         result = make_chip(&copy, NULL);
     if (result)
@@ -254,8 +257,27 @@ void idm_swtpm_stop(struct idm_swtpm *chip)
     (void)unlink(path);
 }
 
+/* TPM2_Startup(CLEAR): part 3, 9.3; an answer is a tag, a size and a code. */
+static int startup(const struct idm_swtpm *chip)
+{
+    static const uint8_t command[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x44, 0, 0};
+    static const uint8_t success[] = {0x80, 0x01, 0, 0, 0, 10, 0, 0, 0, 0};
+    uint8_t answer[sizeof success];
+    int fd = connect_to(chip, "tpm");
+    if (fd < 0)
+        return fd;
+    bool good = write(fd, command, sizeof command) == (ssize_t)sizeof command &&
+                read(fd, answer, sizeof answer) == (ssize_t)sizeof answer &&
+                memcmp(answer, success, sizeof success) == 0;
+    (void)close(fd);
+    return good ? 0 : -EIO;
+}
+
+/* swtpm's own _TPM_Init, which takes a fifth of the time that a new process takes. */
 int idm_swtpm_power_cycle(struct idm_swtpm *chip)
 {
+    if (chip->pid > 0 && control(chip, CMD_INIT, &(uint32_t){0}) == 0 && startup(chip) == 0)
+        return 0;
     idm_swtpm_stop(chip);
     return idm_swtpm_resume(chip);
 }

@@ -50,7 +50,7 @@ void idm_swtpm_stop(struct idm_swtpm *chip);
 /* Gives power to a stopped TPM: same state, same tcti. Running already: success. */
 int idm_swtpm_resume(struct idm_swtpm *chip);
 
-/* stop and resume: a TPM Reset. */
+/* A TPM Reset without TPM2_Shutdown before it; a stopped one is started. Clients need not notice. */
 int idm_swtpm_power_cycle(struct idm_swtpm *chip);
 
 /* Throws the NV memory of a stopped or running TPM away and starts another chip at the same socket:
