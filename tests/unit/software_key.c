@@ -5,6 +5,8 @@
 
 #include "tests/unit/software_scratch.h"
 
+#include "tests/support/thorough.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -233,11 +235,11 @@ Test(software_key, no_edit_of_an_ec_key_goes_unnoticed)
           "openssl pkcs8 -topk8 -nocrypt -in parameters -out pkcs8 &&"
           "openssl ecparam -name secp384r1 -genkey -noout -out p384 &&"
           "openssl genpkey -algorithm ed25519 -out ed25519");
-    single_edits("parameters", 1, "AEQgw/=\n \r-:");
-    single_edits("parameters", 7, alphabet);
-    single_edits("pkcs8", 1, "AEQgw/=\n ");
-    single_edits("p384", 1, "AQg7/=\n");
-    single_edits("ed25519", 1, "AEQgw/=\n ");
+    single_edits("parameters", idm_every(2), "AEQgw/=\n \r-:");
+    single_edits("parameters", idm_every(31), alphabet);
+    single_edits("pkcs8", idm_every(3), "AEQgw/=\n ");
+    single_edits("p384", idm_every(5), "AQg7/=\n");
+    single_edits("ed25519", idm_every(2), "AEQgw/=\n ");
 }
 
 Test(software_key, no_edit_of_an_rsa_key_goes_unnoticed)
@@ -245,9 +247,9 @@ Test(software_key, no_edit_of_an_rsa_key_goes_unnoticed)
     shell("openssl genrsa -traditional -out pkcs1 2048 &&"
           "openssl pkcs8 -topk8 -nocrypt -in pkcs1 -out pkcs8");
     /* Each takes two primality tests. */
-    single_edits("pkcs1", 1, "=");
-    single_edits("pkcs1", 29, "Aw");
-    single_edits("pkcs8", 41, "B");
+    single_edits("pkcs1", idm_every(3), "=");
+    single_edits("pkcs1", 29 * idm_every(4), "Aw");
+    single_edits("pkcs8", 41 * idm_every(4), "B");
 }
 
 /* Damage that OpenSSL overlooks: offset and new byte in the DER of a PKCS #8 RSA key. */
