@@ -112,14 +112,17 @@ int lab_judge_future(struct lab_oracle *o, struct lab_world *world, const struct
                      const struct lab_result *result, const struct lab_sight *after,
                      struct lab_violation *ret, char error[LAB_SENTENCE_SIZE])
 {
-    if (!lab_idmode_ran(step, after) || result->was_cut)
+    if (!lab_idmode_ran(step, after))
         return 1;
-    int rc = reset_final(o, world, after, ret, error);
+    int rc = result->was_cut ? 1 : reset_final(o, world, after, ret, error);
     bool asked = rc == 1 && o->ops->forks_cheaply && o->provisioned && o->ops->writes(world) > 0 &&
                  after->slots[after->next_slot].present && after->disk == LAB_DISK_OK &&
                  !lab_excused(o, after) &&
                  !(after->recorded && after->recorded_state == IDM_S_resetting);
-    if (asked)
+    /* What the scenario destroyed may not be repaired yet where the power failed. */
+    if (result->was_cut)
+        asked = asked && !o->damage;
+    else if (asked)
         rc = next_boots(o, world, after, ret, error);
     if (asked && rc == 1)
         rc = other_boots(o, world, after, ret, error);
