@@ -34,6 +34,8 @@ int lab_real_chip_new(struct lab_world *world)
     char path[IDM_DEVICE_PATH_SIZE];
 
     as_new_path(world, path);
+    if (did(world, "start the chip", idm_swtpm_settle(&world->device.tpm)) != 0)
+        return -1;
     return idm_device_replace_tree(&world->device, world->device.tpm.state_dir, path);
 }
 

@@ -17,6 +17,8 @@
 #define CUT_LIBRARY     IDM_TEST_BUILD_DIR "/tests/cut.so"
 #define CLOCK_LIBRARY   IDM_TEST_BUILD_DIR "/tests/clock.so"
 #define DISK_LIBRARY    IDM_TEST_BUILD_DIR "/tests/disk.so"
+#define SHIM            IDM_TEST_BUILD_DIR "/tests/tcti_shim.so"
+#define KILLER          IDM_TEST_BUILD_DIR "/bin/idm-kill"
 #define BOOTLIMIT       1000u
 #define ARGUMENTS_MAX   32u
 #define KILLED_EXIT     (128 + SIGKILL)
@@ -319,6 +321,21 @@ static void disarm(struct idm_device *device)
     device->count_steps = false;
     device->cut_at = 0;
     device->cut_after[0] = '\0';
+    device->kill = IDM_KILL_NONE;
+}
+
+void idm_device_kill_begin(struct idm_device *device, enum idm_device_kill kill, unsigned long n)
+{
+    static const char *const logs[] = {IDM_DEVICE_CALLS, IDM_DEVICE_COMMANDS};
+    char path[IDM_DEVICE_PATH_SIZE];
+
+    for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", device->base, logs[i]);
+        unlink(path);
+    }
+    device->cut_lasts = true;
+    device->kill = kill;
+    device->kill_at = n;
 }
 
 void idm_device_cut_begin(struct idm_device *device, unsigned long n, const char *after)
@@ -357,16 +374,63 @@ static int judge(struct idm_device *device, const struct idm_run *run, const cha
     return 0;
 }
 
+#define TCTI_SIZE (3 * IDM_DEVICE_PATH_SIZE)
+
+struct way {
+    char log[IDM_DEVICE_PATH_SIZE], when[64], tcti[TCTI_SIZE];
+};
+
+/* The program and the way to the chip, with what kills in between. Returns how many words. */
+static size_t begin_command(const struct idm_device *device, struct way *way, const char *argv[])
+{
+    static const char *const words[] = {[IDM_KILL_NONE] = "",
+                                        [IDM_KILL_COUNTS] = "",
+                                        [IDM_KILL_BEFORE_CALL] = "before",
+                                        [IDM_KILL_AFTER_CALL] = "after",
+                                        [IDM_KILL_BEFORE_COMMAND] = "kill-before",
+                                        [IDM_KILL_AFTER_COMMAND] = "kill-after"};
+    bool at_call = device->kill == IDM_KILL_BEFORE_CALL || device->kill == IDM_KILL_AFTER_CALL;
+    bool at_command = device->kill > IDM_KILL_AFTER_CALL;
+    size_t n = 0;
+
+    snprintf(way->log, sizeof(way->log), "%s/" IDM_DEVICE_CALLS, device->base);
+    snprintf(way->when, sizeof(way->when), "count");
+    if (at_call)
+        snprintf(way->when, sizeof(way->when), "%s:%lu", words[device->kill], device->kill_at);
+    snprintf(way->tcti, sizeof(way->tcti), "%s", device->tcti);
+    if (at_command)
+        snprintf(way->tcti, sizeof(way->tcti),
+                 SHIM ":log=%s/" IDM_DEVICE_COMMANDS ",at=%lu,do=%s,child=%s", device->base,
+                 device->kill_at, words[device->kill], device->tcti);
+    else if (device->kill == IDM_KILL_COUNTS && strcmp(device->tcti, "none") != 0)
+        snprintf(way->tcti, sizeof(way->tcti), SHIM ":log=%s/" IDM_DEVICE_COMMANDS ",child=%s",
+                 device->base, device->tcti);
+    if (at_call || device->kill == IDM_KILL_COUNTS) {
+        argv[n++] = KILLER;
+        argv[n++] = way->log;
+        argv[n++] = device->root;
+        argv[n++] = way->when;
+    }
+    argv[n++] = IDMODE;
+    argv[n++] = "--root";
+    argv[n++] = device->root;
+    argv[n++] = "--tcti";
+    argv[n++] = way->tcti;
+    return n;
+}
+
 int idm_device_run(struct idm_device *device, struct idm_run *ret_run, const char *input,
                    size_t input_size, const char *const args[])
 {
-    const char *argv[ARGUMENTS_MAX] = {IDMODE, "--root", device->root, "--tcti", device->tcti};
+    const char *argv[ARGUMENTS_MAX] = {NULL};
     struct environment environment = {0};
+    struct way way;
     struct idm_run_options options = {
         .env = environment.list, .input = input, .input_size = input_size};
-    bool cut_armed = device->cut_at != 0 || device->cut_after[0] != '\0';
+    bool cut_armed =
+        device->cut_at != 0 || device->cut_after[0] != '\0' || device->kill > IDM_KILL_COUNTS;
     struct idm_run run = {0};
-    size_t n = 5;
+    size_t n = begin_command(device, &way, argv);
 
     for (size_t i = 0; args[i] != NULL; i++) {
         if (n + 1 >= ARGUMENTS_MAX)

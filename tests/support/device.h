@@ -78,6 +78,17 @@ struct idm_device_install {
     enum idm_device_install_end end;
 };
 
+/* Where idmode is killed: at a call to the kernel that changes something (tests/cuts/idm_kill.c), or at a
+ * command to the chip (tests/tools/tcti_shim.c). */
+enum idm_device_kill {
+    IDM_KILL_NONE,
+    IDM_KILL_COUNTS, /* nowhere: calls and commands are logged only */
+    IDM_KILL_BEFORE_CALL,
+    IDM_KILL_AFTER_CALL,
+    IDM_KILL_BEFORE_COMMAND, /* the chip does not see it */
+    IDM_KILL_AFTER_COMMAND,  /* the chip has carried it out, its answer never arrives */
+};
+
 /* What the file systems of config and persist do to idmode (tests/tools/disk.c). */
 enum idm_device_disk { IDM_DISK_OK, IDM_DISK_FULL, IDM_DISK_READ_ONLY };
 
@@ -119,6 +130,8 @@ struct idm_device {
     bool cut_lasts; /* over several runs, until idm_device_cut_end */
     unsigned long cut_at;
     char cut_after[IDM_DEVICE_ACTION_SIZE]; /* empty: after no action */
+    enum idm_device_kill kill;
+    unsigned long kill_at; /* from 1 */
     bool clock_set;
     int64_t clock;
     enum idm_device_disk disk;
@@ -147,6 +160,12 @@ void idm_device_cut_at(struct idm_device *device, unsigned long n);
  * word of enum idm_action. Until idm_device_cut_end, or the cut. */
 void idm_device_cut_begin(struct idm_device *device, unsigned long n, const char *after);
 void idm_device_cut_end(struct idm_device *device);
+
+/* From now on the runs of idmode are one: they log what they do, and idmode is killed at its n-th call or
+ * command. Until idm_device_cut_end or the kill, which counts as a cut. */
+#define IDM_DEVICE_CALLS    "logged-calls"    /* below BASE: the log of idm-kill */
+#define IDM_DEVICE_COMMANDS "logged-commands" /* below BASE: the log of tcti_shim */
+void idm_device_kill_begin(struct idm_device *device, enum idm_device_kill kill, unsigned long n);
 
 /* Durable steps that the last counted run took; with idm_device_cut_begin, all runs since then. */
 unsigned long idm_device_steps(const struct idm_device *device);

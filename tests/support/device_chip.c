@@ -124,7 +124,8 @@ int idm_device_freeze(struct idm_device *device, const char *name)
     bool written;
     FILE *file;
 
-    if (make_frozen_dir(device, name) != 0)
+    if (make_frozen_dir(device, name) != 0 ||
+        chip_did(device, "start the chip", idm_swtpm_settle(&device->tpm)) != 0)
         return -1;
     for (size_t i = 0; i < sizeof(PARTS) / sizeof(PARTS[0]); i++) {
         snprintf(from, sizeof(from), "%s/%s", device->base, PARTS[i]);

@@ -257,6 +257,11 @@ void idm_swtpm_stop(struct idm_swtpm *chip)
     (void)unlink(path);
 }
 
+int idm_swtpm_settle(const struct idm_swtpm *chip)
+{
+    return chip->pid > 0 ? control(chip, CMD_GET_CAPABILITY, NULL) : 0;
+}
+
 /* TPM2_Startup(CLEAR): part 3, 9.3; an answer is a tag, a size and a code. */
 static int startup(const struct idm_swtpm *chip)
 {

@@ -50,6 +50,10 @@ void idm_swtpm_stop(struct idm_swtpm *chip);
 /* Gives power to a stopped TPM: same state, same tcti. Running already: success. */
 int idm_swtpm_resume(struct idm_swtpm *chip);
 
+/* Waits until a TPM that was given power has started: before that its files come and go, and whoever
+ * copies its state directory finds some of them gone. Stopped: nothing. */
+int idm_swtpm_settle(const struct idm_swtpm *chip);
+
 /* A TPM Reset without TPM2_Shutdown before it; a stopped one is started. Clients need not notice. */
 int idm_swtpm_power_cycle(struct idm_swtpm *chip);
 
