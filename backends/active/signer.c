@@ -77,7 +77,8 @@ int idm_signer_file_read(const struct idm_bytes *text, struct idm_signer_file *r
         good = strcmp(mode, "tpm") == 0 && read_tpm(lines, &f);
     if (!good)
         return idm_fail(err, IDM_E_CORRUPT, what, "a line is missing or damaged");
-    const char *pem = strstr(lines, PEM_BEGIN);
+    const char *pem = strstr(lines, "\n" PEM_BEGIN); /* not within a path or a TCTI */
+    pem = pem ? pem + 1 : NULL;
     if (pem && idm_bytes_set(&f.tss2, pem, text->size - (size_t)(pem - lines)))
         return idm_fail(err, IDM_E_MEMORY, what, "out of memory");
     *ret = f;
