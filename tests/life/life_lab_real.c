@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The real world of `idmode-lab replay`, where the scenarios themselves do not prove it: that a cut
  * falls where it was asked for, that a copy is independent, that surroundings are what they claim. */
-#include "tests/lab/world.h"
+#include "tests/lab/real.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const struct lab_world_ops *const ops = &lab_real_world;
 static struct lab_world *world;
@@ -232,12 +233,17 @@ Test(lab_real, disks_refuse)
 Test(lab_real, fat_has_no_permissions)
 {
     struct lab_device device = DEVICE;
+    char key[IDM_DEVICE_PATH_SIZE];
+    struct stat st;
 
     device.filesystem = LAB_FAT;
     open_world(&device);
     ACT(boot);
     shows("tpm", "tpm-dual");
     cr_assert_eq(sight.reasons, 0u);
+    idm_device_path(&world->device, "/config/device.key.pem", key);
+    cr_assert_eq(stat(key, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 0755u, "config is on FAT");
 }
 
 Test(lab_real, what_is_not_mounted_comes_back)

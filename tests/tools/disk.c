@@ -53,7 +53,7 @@ static void read_list(const char *variable, struct list *ret)
         return;
     if (strlen(value) >= sizeof(text))
         die("the list is too long");
-    strcpy(text, value);
+    memcpy(text, value, strlen(value) + 1);
     for (char *dir; (dir = strsep(&rest, ":")) != NULL;) {
         if (ret->count == DIRECTORIES_MAX || realpath(dir, ret->path[ret->count]) == NULL)
             die("a directory does not exist, or there are too many");
