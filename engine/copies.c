@@ -172,6 +172,7 @@ int idm_write_record(struct idm_engine *e, struct idm_error *err)
     if (rc)
         return rc;
     next.sequence++;
+    next.format = idm_wanted_format(e, &next);
     if (idm_clock_is_plausible(e))
         next.written_at = e->platform.now;
     size_t size = idm_record_size();

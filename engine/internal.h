@@ -173,6 +173,8 @@ void idm_read_images(struct idm_engine *e);
 void idm_image_facts(struct idm_engine *e, struct idm_facts *facts);
 enum idm_fact_tri idm_trial(const struct idm_engine *e);
 enum idm_slot_kind idm_other_kind(const struct idm_engine *e);
+/* The format in which that record is to be written: every image that may boot can read it. */
+uint16_t idm_wanted_format(const struct idm_engine *e, const struct idm_record *r);
 /* A hook of an installation that is not the open one. */
 bool idm_hook_is_late(const struct idm_engine *e, enum idm_request_kind kind,
                       const struct idm_target *target);

@@ -172,11 +172,20 @@ size_t idm_record_size(void)
     return HEADER_SIZE + (size_t)(w.at - scratch) + IDM_SHA256_SIZE;
 }
 
+uint16_t idm_record_format_for(uint16_t reads)
+{
+    if (reads < IDM_RECORD_OLDEST)
+        return IDM_RECORD_OLDEST;
+    return reads < IDM_RECORD_VERSION ? reads : IDM_RECORD_VERSION;
+}
+
 int idm_record_encode(const struct idm_record *record, uint8_t *ret_bytes)
 {
     struct idm_record copy = *record;
-    uint16_t version = IDM_RECORD_VERSION;
-    uint16_t min_reader = IDM_RECORD_MIN_READER;
+    uint16_t version = record->format ? record->format : IDM_RECORD_VERSION;
+    if (version != idm_record_format_for(version))
+        return IDM_E_USAGE;
+    uint16_t min_reader = version == IDM_RECORD_VERSION ? IDM_RECORD_MIN_READER : version;
     uint32_t size = (uint32_t)idm_record_size();
     memcpy(ret_bytes, magic, sizeof magic);
     struct walk w = {.at = ret_bytes + MAGIC_SIZE, .writing = true};
@@ -220,7 +229,7 @@ int idm_record_decode(const void *bytes, size_t size, struct idm_record *ret)
     if (size != idm_record_size())
         return IDM_E_CORRUPT;
 
-    struct idm_record record = {0};
+    struct idm_record record = {.format = idm_record_format_for(version)};
     memcpy(buffer, bytes, size);
     w.at = buffer + HEADER_SIZE;
     walk_record(&w, &record);

@@ -6,8 +6,12 @@
  *     last 32    SHA-256 over everything before
  *
  * Fixed size, little-endian, no padding. Two copies lie on two file systems; the one with the
- * higher sequence counts. `version` says who wrote it, `min_reader` the oldest program that may
- * read and replace it; a program older than that keeps the bytes and says so.
+ * higher sequence counts. `version` is the format, `min_reader` the oldest program that may read and
+ * replace it, told by the newest format which that knows; an older one keeps the bytes and says so.
+ *
+ * A program reads and writes every format from IDM_RECORD_OLDEST to IDM_RECORD_VERSION, and writes the
+ * newest that all images which may boot can read (idm_record_format_for, slots.c). A new format adds fields
+ * at the end of a walk (record.c) and a file in tests/corpus; what older ones do not hold is then zero.
  */
 #ifndef IDM_ENGINE_RECORD_H
 #define IDM_ENGINE_RECORD_H
@@ -15,8 +19,12 @@
 #include "backends/backends.h"
 #include "fsm/fsm.h"
 
-#define IDM_RECORD_VERSION       1u
-#define IDM_RECORD_MIN_READER    1u
+/* Tests build the engine of a later program: the same fields under a number that this one may not read. */
+#ifndef IDM_RECORD_VERSION
+#define IDM_RECORD_VERSION    1u /* the newest format */
+#define IDM_RECORD_MIN_READER 1u /* of it */
+#endif
+#define IDM_RECORD_OLDEST        1u
 #define IDM_RECORD_SIGNATURE_MAX 256u /* RSA-2048; P-384 needs 104 */
 #define IDM_TOMBSTONES           16u
 #define IDM_INSTALL_ID_SIZE      64u
@@ -62,6 +70,7 @@ struct idm_install {
 };
 
 struct idm_record {
+    uint16_t format; /* as which it was read, or is to be written; 0: the newest */
     uint64_t sequence;
     int64_t
         written_at; /* the latest plausible time at which it was written: a floor for the clock */
@@ -148,8 +157,13 @@ struct idm_record {
 /* Encoded size, header and checksum included. */
 size_t idm_record_size(void);
 
-/* Writes exactly idm_record_size() bytes. IDM_E_CRYPTO. */
+/* Writes exactly idm_record_size() bytes, as record->format. USAGE: there is no such format here; CRYPTO.
+ */
 int idm_record_encode(const struct idm_record *record, uint8_t *ret_bytes) IDM_NODISCARD;
+
+/* The newest format that we write and a program which reads up to `reads` understands; reads 0: nobody
+ * knows what it reads. */
+uint16_t idm_record_format_for(uint16_t reads);
 
 /* CORRUPT: not a record, cut short, or its checksum is wrong. NEWER: intact, but its min_reader is
  * above IDM_RECORD_VERSION. *ret is untouched on failure. */

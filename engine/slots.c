@@ -162,10 +162,36 @@ static bool maybe_legacy(enum idm_slot_kind kind)
     return kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_UNKNOWN;
 }
 
+/* Newest format that an image of that kind reads; legacy images read none, and whoever comes after
+ * them reads what is there. */
+static uint16_t reads(enum idm_slot_kind kind, uint16_t stated)
+{
+    if (kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_EMPTY)
+        return IDM_RECORD_VERSION;
+    return kind == IDM_SLOT_AWARE ? stated : 0;
+}
+
 /* Nobody says which slot this is: nothing can be learnt about either. */
 static bool slots_unknown(const struct idm_engine *e)
 {
     return e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE && !e->images.own[0];
+}
+
+uint16_t idm_wanted_format(const struct idm_engine *e, const struct idm_record *r)
+{
+    const struct idm_install *install = &r->install;
+    const char *name = e->images.other;
+    const struct idm_slot *other = name[0] ? idm_record_slot(r, name) : NULL;
+    enum idm_slot_kind kind = slots_unknown(e) ? IDM_SLOT_UNKNOWN : other_kind(e, r);
+    /* What is on trial can fall back to something: then nobody's word that nothing is there counts. */
+    if (kind == IDM_SLOT_EMPTY && idm_trial(e) != IDM_FACT_NO)
+        kind = IDM_SLOT_UNKNOWN;
+    uint16_t format = idm_record_format_for(reads(kind, other ? other->format : 0));
+    if (!install->open || running_in(e, install->slot))
+        return format;
+    uint16_t arriving =
+        idm_record_format_for(reads((enum idm_slot_kind)install->kind, install->format));
+    return arriving < format ? arriving : format;
 }
 
 static void settle_slots(const struct idm_engine *e, struct idm_record *r)
@@ -196,7 +222,8 @@ static bool slots_stale(const struct idm_engine *e)
         if (!same_slot(&wanted.slots[i], &r->slots[i]))
             return true;
     return wanted.install.open != r->install.open || wanted.install.booted != r->install.booted ||
-           wanted.hooks_proven != r->hooks_proven || wanted.legacy_seen != r->legacy_seen;
+           wanted.hooks_proven != r->hooks_proven || wanted.legacy_seen != r->legacy_seen ||
+           r->format > idm_wanted_format(e, &wanted);
 }
 
 enum idm_slot_kind idm_other_kind(const struct idm_engine *e)

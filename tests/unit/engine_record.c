@@ -62,6 +62,7 @@ static struct idm_record random_record(void)
 {
     struct idm_record r;
     random_bytes(&r, sizeof r);
+    r.format = 0;
     r.state = (uint8_t)(1 + random_number() % (IDM_STATE_COUNT - 1));
     r.intent = (uint8_t)(random_number() % (IDM_INTENT_reset_soft + 1));
     r.seal = (uint8_t)(random_number() % (IDM_SEAL_MATURE + 1));
