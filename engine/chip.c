@@ -248,6 +248,8 @@ static void ask_counter(struct idm_engine *e)
         return;
     idm_record_counter_range(&e->record, &low, &high);
     view->counter = value >= low && value <= high ? IDM_COUNTER_LEGAL : IDM_COUNTER_ILLEGAL;
+    view->increment_due = e->record.intent == IDM_INTENT_reset && !e->record.staged &&
+                          value < idm_record_counter_target(&e->record);
 }
 
 /* ---- what stands at our handle ---- */

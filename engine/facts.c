@@ -185,8 +185,9 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->reset_pending = r->reset_pending;
     f->chip_reset_since = e->chip.has_reset_count && e->chip.reset_count > r->reset_reset_count;
     bool with_chip = r->intent == IDM_INTENT_reset;
-    f->dead_remain = r->state == IDM_S_resetting ? idm_record_has_tombstones(r, with_chip)
-                                                 : e->chip.dead_at_handle || dead_file(e);
+    f->dead_remain = r->state == IDM_S_resetting
+                         ? idm_record_has_tombstones(r, with_chip) || e->chip.increment_due
+                         : e->chip.dead_at_handle || dead_file(e);
     f->backup = backup_fact(e);
     f->seal = seal_fact(e);
     if (r->state == IDM_S_resetting && r->reset_clears && f->chip == IDM_CHIP_CLEARED)

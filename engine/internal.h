@@ -43,6 +43,7 @@ struct idm_chip_view {
     enum idm_fact_tri ours;
     bool unnamed_key;
     bool dead_at_handle;
+    bool increment_due; /* a factory reset has begun, and the counter does not say so yet */
     bool cert_of_chip;
     bool handle_missing;    /* the key works from its file, but is not at its handle */
     bool replaced_knows_us; /* another chip, which has our counter index */

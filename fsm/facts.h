@@ -133,8 +133,8 @@ struct idm_facts {
     enum idm_fact_tri chip_ours; /* does it hold a key or counter with exactly our attributes? */
     bool cert_of_chip;           /* the config certificate is that of the key at our handle */
     bool unnamed_key;            /* a key of ours that the record does not name */
-    bool dead_remain;   /* resetting: not all that is dead is gone; else: a dead Name was seen in a
-                           file or handle */
+    bool dead_remain;   /* resetting: not all that is dead is gone, or counted as gone; else: a dead
+                           Name was seen in a file or handle */
     bool reset_pending; /* a finished reset waits for the TPM reset */
     bool chip_reset_since; /* the TPM was reset since that reset */
     bool chip_required;    /* use = required */

@@ -13,6 +13,8 @@ static const struct {
 } verbs[] = {
     {"replay", lab_verb_replay,
      "runs scenarios, on a simulated device or with the real programs, with power cuts"},
+    {"verify", lab_verb_verify,
+     "explores simulated devices with every cut and fault, against the invariants"},
     {"diagram", lab_diagram,
      "prints the state machine from its own table: dot, svg, mermaid, markdown, csv"},
 };

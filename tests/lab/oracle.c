@@ -90,19 +90,30 @@ bool lab_chip_serves(const struct lab_sight *sight)
     return false;
 }
 
+static bool says(const struct lab_step *step, const char *word)
+{
+    for (size_t i = 0; i < step->words_count; i++)
+        if (strcmp(step->words[i], word) == 0)
+            return true;
+    return false;
+}
+
 bool lab_idmode_ran(const struct lab_step *step, const struct lab_sight *after)
 {
     switch (step->action) {
     case LAB_DO_boot:
         return after->aware;
     case LAB_DO_install:
+        return step->install.pre_install || step->install.post_install || step->install.write_fails;
     case LAB_DO_commit:
+        return step->hooks;
     case LAB_DO_hook:
     case LAB_DO_factory_reset:
     case LAB_DO_migrate:
     case LAB_DO_hold_clear:
-    case LAB_DO_command:
         return true;
+    case LAB_DO_command:
+        return !says(step, "--next-boot");
     case LAB_DO_label:
     case LAB_DO_fallback:
     case LAB_DO_delete:
@@ -214,8 +225,10 @@ static bool names(const struct lab_step *step, const char *first, const char *se
 
 static void note_command(struct lab_oracle *o, const struct lab_step *step)
 {
-    if (step->words_count && strcmp(step->words[0], "factory-reset") == 0)
+    if (step->words_count && strcmp(step->words[0], "factory-reset") == 0) {
         o->causes |= LAB_CAUSE_RESET;
+        o->chip_given_up = says(step, "--without-tpm");
+    }
     if (names(step, "migrate", "commit"))
         o->causes |= LAB_CAUSE_MIGRATED;
     if (names(step, "hold", "clear") || names(step, "cert", "install") ||
@@ -226,8 +239,10 @@ static void note_command(struct lab_oracle *o, const struct lab_step *step)
 
 static void note_request(struct lab_oracle *o, const struct lab_step *step)
 {
-    if (step->action == LAB_DO_factory_reset)
+    if (step->action == LAB_DO_factory_reset) {
         o->causes |= LAB_CAUSE_RESET;
+        o->chip_given_up = false;
+    }
     if (step->action == LAB_DO_migrate && strcmp(step->word, "commit") == 0)
         o->causes |= LAB_CAUSE_MIGRATED;
     if (step->action == LAB_DO_hold_clear)
@@ -257,14 +272,21 @@ static void note_step(struct lab_oracle *o, const struct lab_step *step,
         note_damage(o, step);
     if (!refused)
         note_request(o, step);
-    if (step->action == LAB_DO_install)
+    if (step->action == LAB_DO_install) {
+        o->trial_ended_by_word = false;
         note_install(o, step, before, after);
+    }
+    if (step->action == LAB_DO_hook &&
+        (step->phase == LAB_COMMIT || step->phase == LAB_INSTALL_FAILED))
+        o->trial_ended_by_word = o->device->bootenv != LAB_BOOTENV_BOOTCOUNT;
     if (step->action == LAB_DO_snapshot)
         note_snapshot(o, step, before);
     if (step->action == LAB_DO_restore)
         note_restore(o, step);
-    if (step->action == LAB_DO_move_disk)
+    if (step->action == LAB_DO_move_disk) {
         o->moved = true;
+        memcpy(o->moved_spki, o->last.spki, sizeof o->moved_spki);
+    }
     if (step->action == LAB_DO_tpm &&
         (step->tpm == LAB_TPM_CLEARED || step->tpm == LAB_TPM_REPLACED ||
          step->tpm == LAB_TPM_VOLATILE))

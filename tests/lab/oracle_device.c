@@ -64,13 +64,14 @@ static bool aware_works(const struct lab_oracle *o, const struct lab_step *step,
     return true;
 }
 
-/* I6: a sealed key is not in the clear beside it. */
+/* I6: a sealed key is not in the clear beside it. What a cut or a fault left of an unseal goes once the
+ * image that runs is accepted: I5 comes before. */
 static bool exposure(const struct lab_step *step, const struct lab_result *result,
                      const struct lab_sight *after, struct lab_violation *ret)
 {
     bool settled = step->action == LAB_DO_boot && after->aware && !result->was_cut &&
                    !after->held && after->disk == LAB_DISK_OK && after->config_mounted &&
-                   after->persist_mounted;
+                   after->persist_mounted && after->trial != IDM_YES;
     if (settled && after->recorded && after->recorded_state == IDM_S_tpm &&
         strcmp(after->legacy_key, "plain") == 0)
         return lab_violates(ret, 6, "state is tpm, and the legacy key lies in a file");
@@ -78,12 +79,15 @@ static bool exposure(const struct lab_step *step, const struct lab_result *resul
 }
 
 /* I5: nothing that another image needs is given up before the image that runs was accepted. */
-static bool sealed_on_trial(const struct lab_sight *before, const struct lab_sight *after,
+static bool sealed_on_trial(const struct lab_oracle *o, const struct lab_step *step,
+                            const struct lab_sight *before, const struct lab_sight *after,
                             struct lab_violation *ret)
 {
-    bool trial = before->trial == IDM_YES && after->trial == IDM_YES;
-    if (trial && works(before) && strcmp(before->legacy_key, "plain") == 0 &&
-        strcmp(after->legacy_key, "sealed") == 0 && after->powered && before->powered)
+    bool trial = before->trial == IDM_YES && after->trial == IDM_YES && !o->reset_open &&
+                 !o->trial_ended_by_word;
+    if (trial && lab_idmode_ran(step, after) && works(before) &&
+        strcmp(before->legacy_key, "plain") == 0 && strcmp(after->legacy_key, "sealed") == 0 &&
+        after->powered && before->powered)
         return lab_violates(ret, 5, "the legacy key was sealed on trial");
     return true;
 }
@@ -115,7 +119,8 @@ static bool clones_told(const struct lab_oracle *o, const struct lab_step *step,
         return true;
     if (after->held && alarm && !reason)
         return lab_violates(ret, 10, "held as an old copy or a clone, and it is neither");
-    if (o->moved && lab_in_use(after) && tpm_state(after))
+    bool its_own = strcmp(after->active.spki, o->moved_spki) == 0;
+    if (o->moved && its_own && lab_in_use(after) && tpm_state(after))
         return lab_violates(ret, 10, "the disk is in another device, and its identity is in use");
     bool old = o->restored && lab_chip_serves(after) && o->restored_copy.epoch >= 0 &&
                o->restored_copy.epoch < o->witnessed_epoch &&
@@ -133,6 +138,6 @@ bool lab_judge_device(struct lab_oracle *o, const struct lab_step *step,
     return legacy_view_kept(o, step, before, after, ret) &&
            legacy_view_whole(o, step, result, after, ret) &&
            aware_works(o, step, result, after, ret) && exposure(step, result, after, ret) &&
-           sealed_on_trial(before, after, ret) && marker_right(step, result, after, ret) &&
+           sealed_on_trial(o, step, before, after, ret) && marker_right(step, result, after, ret) &&
            clones_told(o, step, after, ret);
 }

@@ -81,7 +81,9 @@ static bool change_allowed(const struct lab_oracle *o, const struct lab_sight *b
         !(o->causes & free_causes))
         return lab_violates(ret, 5, "the identity changed on trial (%.8s to %.8s)", o->last.cert,
                             after->active.cert);
-    if (!after->clock_good && !(o->causes & LAB_CAUSE_MINTED) && !o->restored && !o->moved)
+    bool issued = strcmp(before->legacy.cert, after->active.cert) != 0;
+    if (issued && !after->clock_good && !(o->causes & LAB_CAUSE_MINTED) && !o->restored &&
+        !o->moved)
         return lab_violates(ret, 12, "a certificate (%.8s) was issued under an implausible clock",
                             after->active.cert);
     if (after->epoch <= o->last_epoch)

@@ -74,11 +74,14 @@ struct lab_oracle {
     size_t kept_count;
     bool restored; /* an older disk copy is in place */
     struct lab_kept restored_copy;
-    int64_t witnessed_epoch; /* newest epoch that this chip's counter stands for */
-    bool moved;              /* the disk is in another device */
-    bool chip_changed;       /* another chip, a cleared or a forgetful one, at any time */
+    int64_t witnessed_epoch;       /* newest epoch that this chip's counter stands for */
+    bool moved;                    /* the disk is in another device */
+    char moved_spki[LAB_HEX_SIZE]; /* the key that was in use before that */
+    bool chip_changed;             /* another chip, a cleared or a forgetful one, at any time */
     bool legacy_unannounced; /* a legacy image came without a hook, and no aware image ran since */
     bool was_cut;            /* the step before was */
+    bool chip_given_up;      /* the last reset was one without the TPM: its key stays in the chip */
+    bool trial_ended_by_word; /* a hook said so, and no boot environment says otherwise */
 };
 
 bool lab_violates(struct lab_violation *ret, unsigned int invariant, const char *format, ...)

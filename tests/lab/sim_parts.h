@@ -81,6 +81,9 @@ struct lab_world {
 /* world_sim.c: fills error, gives -1. */
 int lab_sim_broke(char error[LAB_SENTENCE_SIZE], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The power fails now, in a copy that was made while a step was going on (sim.watched); of what was
+ * not synced that outcome is left. *ret is what act() would have said. */
+void lab_sim_cut_here(struct lab_world *w, uint64_t outcome, struct lab_result *ret);
 
 /* sim_device.c: fills a zeroed world. */
 void lab_sim_make(struct lab_world *w, const struct lab_device *device);

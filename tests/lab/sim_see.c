@@ -93,10 +93,21 @@ static void see_identities(struct lab_world *w, struct lab_sight *ret)
 
 /* ---- what idmode published: as the engine concluded it, which the document says in JSON ---- */
 
+/* A run whose own writing failed leaves nothing published, or what an earlier one did. */
+static bool says_so(const struct idm_sim *sim, const struct idm_outcome *o)
+{
+    const struct idm_bytes *mode = idm_sim_file(sim, IDM_F_RUN_MODE);
+    const char *word = idm_mode_name(o->mode);
+    bool in_use = o->mode == IDM_MODE_SOFTWARE || o->mode == IDM_MODE_TPM;
+    size_t length = strlen(word);
+    return mode && mode->size == length + 1 && memcmp(mode->data, word, length) == 0 &&
+           idm_sim_file(sim, IDM_F_RUN_STATUS) && (!in_use || idm_sim_cert_of(sim, IDM_F_RUN_CERT));
+}
+
 static void see_published(const struct lab_world *w, struct lab_sight *ret)
 {
     const struct idm_outcome *o = &w->concluded;
-    if (!w->powered || !w->ran.aware || !idm_sim_file(&w->sim, IDM_F_RUN_STATUS))
+    if (!w->powered || !w->ran.aware || !says_so(&w->sim, o))
         return;
     ret->published = true;
     say(ret->mode, idm_mode_name(o->mode));

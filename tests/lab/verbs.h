@@ -14,5 +14,6 @@ enum lab_exit {
 };
 
 int lab_verb_replay(int argc, char **argv);
+int lab_verb_verify(int argc, char **argv);
 
 #endif

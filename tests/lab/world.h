@@ -75,8 +75,18 @@ struct lab_sight {
 };
 
 struct lab_cut {
-    enum { LAB_UNCUT, LAB_CUT_AT, LAB_CUT_AFTER_NAMED } kind;
+    enum {
+        LAB_UNCUT,
+        LAB_CUT_AT,
+        LAB_CUT_AFTER_NAMED,
+        /* The simulated world alone: idm_sim_fault of the same name (tests/sim/sim.h). A call that
+         * fails is no cut, but was_cut says that it happened. */
+        LAB_CUT_EFFECT,
+        LAB_CALL_FAILS,
+        LAB_CALLS_FAIL_ON,
+    } kind;
     unsigned long at; /* from 1 */
+    uint64_t outcome; /* CUT_EFFECT: what is left of what was not synced (idm_sim_settle) */
     const char *name; /* word of enum idm_action, borrowed */
 };
 
@@ -86,6 +96,7 @@ struct lab_result {
                               the hook that refused or else the last hook */
     bool was_cut;     /* the asked-for cut happened */
     unsigned long durable;         /* durable steps that idmode took in this step */
+    unsigned long calls;           /* of the backends; the simulated world alone counts them */
     bool minted;                   /* a legacy image made a new pair */
     char error[LAB_SENTENCE_SIZE]; /* after -1: what of the world itself broke */
 };

@@ -387,6 +387,12 @@ static void arm(struct lab_world *w, const struct lab_cut *cut)
     idm_sim_arm(&w->sim, IDM_SIM_HEALTHY, 0);
     if (cut->kind == LAB_CUT_AT)
         idm_sim_arm(&w->sim, IDM_SIM_CUT_AFTER, cut->at);
+    if (cut->kind == LAB_CUT_EFFECT)
+        idm_sim_arm(&w->sim, IDM_SIM_CUT_EFFECT, cut->at);
+    if (cut->kind == LAB_CALL_FAILS)
+        idm_sim_arm(&w->sim, IDM_SIM_FAIL, cut->at);
+    if (cut->kind == LAB_CALLS_FAIL_ON)
+        idm_sim_arm(&w->sim, IDM_SIM_FAIL_ON, cut->at);
     if (cut->kind == LAB_CUT_AFTER_NAMED) {
         idm_sim_arm(&w->sim, IDM_SIM_CUT_NAMED, 0);
         w->sim.fault_name = cut->name;
@@ -416,13 +422,29 @@ static int act(struct lab_world *w, const struct lab_step *step, const struct la
     int rc = take(w, step, ret);
     idm_sim_arm(&w->sim, IDM_SIM_HEALTHY, 0);
     ret->was_cut = w->sim.fault_hit;
+    if (ret->was_cut && cut->kind == LAB_CUT_EFFECT)
+        idm_sim_settle(&w->sim, cut->outcome);
     ret->durable = w->sim.changes;
+    ret->calls = w->sim.calls;
     ret->judged_exit = w->ran_idmode && !ret->was_cut;
     ret->exit_code = w->exit_code;
     w->writes = w->sim.writes;
     if (w->ran_idmode)
         note_chip(w);
+    else if (!lab_sim_record(w))
+        w->epoch_seen = 0; /* somebody destroyed it: epochs begin again */
     return rc;
+}
+
+void lab_sim_cut_here(struct lab_world *w, uint64_t outcome, struct lab_result *ret)
+{
+    idm_sim_settle(&w->sim, outcome);
+    w->sim.dead = true;
+    w->powered = false;
+    w->ran_idmode = true;
+    w->writes = w->sim.writes;
+    *ret = (struct lab_result){.was_cut = true, .durable = w->sim.changes};
+    note_chip(w);
 }
 
 /* ---- open, fork, close ------------------------------------------------------------------------*/

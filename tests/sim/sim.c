@@ -13,7 +13,9 @@ int idm_sim_asks(struct idm_sim *sim, int code)
     if (sim->dead)
         return code;
     sim->calls++;
-    if (sim->fault != IDM_SIM_FAIL || sim->calls != sim->fault_at)
+    bool once = sim->fault == IDM_SIM_FAIL && sim->calls == sim->fault_at;
+    bool on = sim->fault == IDM_SIM_FAIL_ON && sim->calls >= sim->fault_at;
+    if (!once && !on)
         return 0;
     sim->fault_hit = true;
     return code;
@@ -47,6 +49,8 @@ bool idm_sim_effect(struct idm_sim *sim)
         sim->fault_hit = true;
         sim->dead = true;
     }
+    if (sim->watched && !sim->dead)
+        sim->watched(sim->watched_self);
     return !sim->dead;
 }
 
@@ -175,6 +179,7 @@ void idm_sim_copy(struct idm_sim *to, const struct idm_sim *from)
     idm_sim_files_copy(to);
     to->backends.self = to;
     to->fault = IDM_SIM_HEALTHY;
+    to->watched = NULL;
     to->dead = false;
 }
 

@@ -30,6 +30,7 @@
 enum idm_sim_fault {
     IDM_SIM_HEALTHY,
     IDM_SIM_FAIL,       /* call `fault_at` fails, once, without effect */
+    IDM_SIM_FAIL_ON,    /* it fails, and all calls after it, those for /run apart */
     IDM_SIM_CUT_BEFORE, /* the power goes in the place of changing call `fault_at` */
     IDM_SIM_CUT_AFTER,  /* the power goes right after it */
     IDM_SIM_CUT_EFFECT, /* the power goes right after primitive effect `fault_at` */
@@ -126,6 +127,9 @@ struct idm_sim {
     uint32_t pause_ms;
     void (*traced)(void *self, const char *line); /* gets each line of the trace; may be NULL */
     void *traced_self;
+    void (*watched)(void *self); /* called after each primitive effect, to copy the device as a cut
+                                    there leaves it; may be NULL, and is in a copy */
+    void *watched_self;
 };
 
 /* A new device with the documented defaults; aware image in slot A, something unknown in slot B. */

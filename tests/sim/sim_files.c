@@ -379,13 +379,20 @@ static void store_in_run(struct idm_sim *sim, enum idm_file file, const void *da
     replace(&sim->files[file], blob_make(data, size));
 }
 
+/* /run is memory: it may refuse once, but it does not go away with the disks and the chip. */
+static int asks_run(struct idm_sim *sim)
+{
+    bool spared = sim->fault == IDM_SIM_FAIL_ON && !sim->dead;
+    return spared ? 0 : idm_sim_asks(sim, IDM_E_STORAGE);
+}
+
 static int file_write(void *self, enum idm_file file, const void *data, size_t size,
                       struct idm_error *err)
 {
     struct idm_sim *sim = self;
     bool last = false;
     bool run = places[file] == IDM_RUN;
-    int rc = run ? idm_sim_asks(sim, IDM_E_STORAGE) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
+    int rc = run ? asks_run(sim) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
     if (rc == 0)
         rc = refuses(sim, file);
     if (rc == 0 && sim->room == IDM_ROOM_FULL && !run)
@@ -407,7 +414,7 @@ static int file_remove(void *self, enum idm_file file, struct idm_error *err)
     struct idm_sim *sim = self;
     bool last = false;
     bool run = places[file] == IDM_RUN;
-    int rc = run ? idm_sim_asks(sim, IDM_E_STORAGE) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
+    int rc = run ? asks_run(sim) : idm_sim_changes(sim, IDM_E_STORAGE, &last);
     if (rc == 0)
         rc = refuses(sim, file);
     if (rc)

@@ -311,6 +311,7 @@ static const struct life lives[] = {
     {"factory reset in tpm", in_tpm, IDM_REQ_RESET, 0, TPM, TPM, TAKES},
     {"factory reset in software", in_software, IDM_REQ_RESET, 0, DUAL, SOFTWARE, TAKES},
     {"factory reset in migrating", in_migrating, IDM_REQ_RESET, 0, DUAL, MIGRATING, TAKES},
+    {"factory reset of a new device", new_device, IDM_REQ_RESET, 0, DUAL, DUAL, TAKES},
     {"factory reset by clear", dual_to_clear, IDM_REQ_RESET, 0, DUAL, DUAL, TAKES},
     {"factory reset, the counter is gone", dual_without_counter, IDM_REQ_RESET, 0, DUAL, DUAL,
      HELD},

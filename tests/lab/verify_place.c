@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* verify_place.c - a world and the oracle that watches it, one step at a time. */
+#include "tests/lab/oracle_parts.h"
+#include "tests/lab/sim_parts.h"
+#include "tests/lab/verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A sight without its trace, which nobody reads here and which is most of it. */
+#define SIGHT_SIZE offsetof(struct lab_sight, trace)
+
+/* What the oracle asks of the next boots follows from the place: once is enough. */
+static struct lab_world_ops asked_already;
+
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+int verify_place_open(struct verify_place *ret, const struct verify_alphabet *alphabet,
+                      size_t device, char error[LAB_SENTENCE_SIZE])
+{
+    static struct lab_sight sight;
+    struct verify_place place = {.device = device};
+    const struct lab_device *made = &alphabet->devices[device].device;
+    if (lab_sim_world.open(&place.world, made, error))
+        return -1;
+    place.world->sim.traced = NULL;
+    place.oracle = lab_oracle_open(&lab_sim_world, made);
+    place.sight = allocate(SIGHT_SIZE);
+    if (!place.oracle)
+        abort();
+    int rc = lab_sim_world.see(place.world, &sight, error);
+    memcpy(place.sight, &sight, SIGHT_SIZE);
+    if (rc)
+        verify_place_close(&place);
+    *ret = place;
+    return rc;
+}
+
+void verify_place_fork(struct verify_place *ret, const struct verify_place *place)
+{
+    char error[LAB_SENTENCE_SIZE];
+    struct lab_world *world = NULL;
+    if (lab_sim_world.fork(&world, place->world, error))
+        abort();
+    verify_place_fork_world(ret, place, world);
+}
+
+void verify_place_fork_world(struct verify_place *ret, const struct verify_place *place,
+                             struct lab_world *world)
+{
+    struct verify_place fork = {.device = place->device, .world = world};
+    fork.oracle = lab_oracle_fork(place->oracle);
+    fork.sight = allocate(SIGHT_SIZE);
+    if (!fork.oracle)
+        abort();
+    memcpy(fork.sight, place->sight, SIGHT_SIZE);
+    *ret = fork;
+}
+
+void verify_place_close(struct verify_place *place)
+{
+    lab_sim_world.close(place->world);
+    lab_oracle_close(place->oracle);
+    free(place->sight);
+    *place = (struct verify_place){0};
+}
+
+static int judge(struct verify_place *place, const struct lab_step *step,
+                 const struct lab_result *result, struct lab_violation *ret)
+{
+    static struct lab_sight after;
+    char error[LAB_SENTENCE_SIZE] = "";
+    if (lab_sim_world.see(place->world, &after, error))
+        return -1;
+    int rc = lab_oracle_step(place->oracle, place->world, step, result, place->sight, &after, ret,
+                             error);
+    memcpy(place->sight, &after, SIGHT_SIZE);
+    return rc;
+}
+
+int verify_place_act(struct verify_place *place, const struct lab_step *step,
+                     const struct lab_cut *cut, struct verify_set *futures,
+                     struct lab_result *ret_result, struct lab_violation *ret)
+{
+    if (!asked_already.name) {
+        asked_already = lab_sim_world;
+        asked_already.forks_cheaply = false;
+    }
+    if (lab_sim_world.act(place->world, step, cut, ret_result))
+        return -1;
+    bool first = !futures ||
+                 verify_set_add(futures, verify_hash(place->world, place->oracle, place->device));
+    place->oracle->ops = first ? &lab_sim_world : &asked_already;
+    int rc = judge(place, step, ret_result, ret);
+    place->oracle->ops = &lab_sim_world;
+    return rc;
+}
+
+int verify_place_cut(struct verify_place *place, const struct lab_step *step,
+                     const struct lab_result *result, struct lab_violation *ret)
+{
+    return judge(place, step, result, ret);
+}

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* verify_state.c - when are two devices the same? Files are read as words and numbers: what is a key's
+ * or a certificate's number counts as the n-th that was met, so that a device which went the same way
+ * twice is where it was. */
+#include "tests/lab/oracle_parts.h"
+#include "tests/lab/sim_parts.h"
+#include "tests/lab/verify.h"
+#include "tests/sim/sim_parts.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- sets ---- */
+
+static size_t place_of(const uint64_t *slots, size_t room, uint64_t hash)
+{
+    size_t at = (size_t)hash & (room - 1);
+    while (slots[at] && slots[at] != hash)
+        at = (at + 1) & (room - 1);
+    return at;
+}
+
+static void grow(struct verify_set *set)
+{
+    size_t room = set->room ? 2 * set->room : 1024;
+    uint64_t *slots = calloc(room, sizeof *slots);
+    if (!slots)
+        abort();
+    for (size_t i = 0; i < set->room; i++)
+        if (set->slots[i])
+            slots[place_of(slots, room, set->slots[i])] = set->slots[i];
+    free(set->slots);
+    set->slots = slots;
+    set->room = room;
+}
+
+bool verify_set_add(struct verify_set *set, uint64_t hash)
+{
+    if (2 * (set->count + 1) > set->room)
+        grow(set);
+    hash += !hash;
+    uint64_t *slot = &set->slots[place_of(set->slots, set->room, hash)];
+    if (*slot)
+        return false;
+    *slot = hash;
+    set->count++;
+    return true;
+}
+
+void verify_set_free(struct verify_set *set)
+{
+    free(set->slots);
+    *set = (struct verify_set){0};
+}
+
+/* ---- which number stands behind a hash ---- */
+
+/* Names and hashes of all keys so far, by their first bytes. */
+static struct known {
+    uint64_t *keys;
+    uint32_t *ids;
+    size_t room, count;
+    uint32_t next; /* the first number that is not in it */
+} known;
+
+static uint64_t first_bytes(const uint8_t *hash)
+{
+    uint64_t value = 0;
+    memcpy(&value, hash, sizeof value);
+    return value + !value;
+}
+
+static void know(uint64_t key, uint32_t id)
+{
+    if (4 * (known.count + 1) > known.room) {
+        struct known old = known;
+        known.room = old.room ? 2 * old.room : 4096;
+        known.keys = calloc(known.room, sizeof *known.keys);
+        known.ids = calloc(known.room, sizeof *known.ids);
+        if (!known.keys || !known.ids)
+            abort();
+        for (size_t i = 0; i < old.room; i++) {
+            size_t at = old.keys[i] ? place_of(known.keys, known.room, old.keys[i]) : 0;
+            if (old.keys[i]) {
+                known.keys[at] = old.keys[i];
+                known.ids[at] = old.ids[i];
+            }
+        }
+        free(old.keys);
+        free(old.ids);
+    }
+    size_t at = place_of(known.keys, known.room, key);
+    known.count += !known.keys[at];
+    known.keys[at] = key;
+    known.ids[at] = id;
+}
+
+static void know_all_below(uint32_t next)
+{
+    for (uint32_t id = known.next; id < next; id++) {
+        uint8_t hash[IDM_NAME_SIZE];
+        idm_sim_name("name", id, hash);
+        know(first_bytes(hash + 2), id);
+        idm_sim_name("ek", id, hash);
+        know(first_bytes(hash + 2), id);
+        idm_sim_cert_hash(id, hash);
+        know(first_bytes(hash), id);
+        struct idm_key_info info = idm_sim_key_info(id);
+        know(first_bytes(info.spki), id);
+    }
+    if (next > known.next)
+        known.next = next;
+}
+
+/* ---- one hash ---- */
+
+#define IDS_MAX 256u
+
+struct state {
+    uint64_t hash;
+    uint32_t ids[IDS_MAX]; /* in the order in which they were met */
+    uint32_t count;
+};
+
+/* Of splitmix64. */
+static void add(struct state *s, uint64_t value)
+{
+    uint64_t z = (s->hash ^ value) + UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    s->hash = z ^ (z >> 31);
+}
+
+static void add_difference(struct state *s, int64_t a, int64_t b)
+{
+    add(s, (uint64_t)(a - b));
+}
+
+static void add_id(struct state *s, uint32_t id)
+{
+    uint32_t i = 0;
+    if (!id) {
+        add(s, 0);
+        return;
+    }
+    while (i < s->count && s->ids[i] != id)
+        i++;
+    if (i == s->count && s->count < IDS_MAX)
+        s->ids[s->count++] = id;
+    add(s, i + 1);
+}
+
+static void add_bytes(struct state *s, const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    for (; size >= sizeof(uint64_t); at += sizeof(uint64_t), size -= sizeof(uint64_t))
+        add(s, first_bytes(at));
+    uint64_t last = size;
+    while (size-- > 0)
+        last = last << 8 | *at++;
+    add(s, last);
+}
+
+static void add_text(struct state *s, const char *text)
+{
+    add_bytes(s, text, strlen(text));
+}
+
+/* A hash or a Name of a key or certificate. */
+static void add_hash(struct state *s, const uint8_t *hash, bool is_name)
+{
+    uint64_t first = first_bytes(is_name ? hash + 2 : hash);
+    if (idm_all_zero(hash, is_name ? IDM_NAME_SIZE : IDM_SHA256_SIZE)) {
+        add(s, 0);
+        return;
+    }
+    size_t at = place_of(known.keys, known.room, first);
+    if (known.keys[at])
+        add_id(s, known.ids[at]);
+    else
+        add(s, first);
+}
+
+static void add_hex(struct state *s, const char *hex)
+{
+    uint8_t hash[IDM_SHA256_SIZE] = {0};
+    for (size_t i = 0; i < sizeof hash && hex[0] && isxdigit((unsigned char)hex[2 * i]); i++) {
+        const char digits[3] = {hex[2 * i], hex[2 * i + 1], 0};
+        hash[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    add_hash(s, hash, false);
+}
+
+/* ---- files ---- */
+
+/* "CERT 9 KEY 7 FROM … TO …": dates say nothing more, other numbers are keys'. */
+static void add_words(struct state *s, const struct idm_bytes *bytes)
+{
+    const char *at = (const char *)bytes->data;
+    const char *end = at + bytes->size;
+    bool date = false;
+    while (at < end) {
+        if (isdigit((unsigned char)*at)) {
+            uint32_t id = 0;
+            for (; at < end && isdigit((unsigned char)*at); at++)
+                id = id * 10 + (uint32_t)(*at - '0');
+            if (!date)
+                add_id(s, id);
+            continue;
+        }
+        date = *at == 'M' || *at == 'O' || (date && *at == ' ');
+        add(s, (uint8_t)*at++);
+    }
+}
+
+/* What the old key says names the new certificate; the rest is for people. */
+static void add_statement(struct state *s, const struct idm_bytes *bytes)
+{
+    const char *at = (const char *)bytes->data;
+    size_t run = 0;
+    for (size_t i = 0; i <= bytes->size; i++) {
+        run = isxdigit((unsigned char)at[i]) ? run + 1 : 0;
+        if (run == 2 * IDM_SHA256_SIZE)
+            add_hex(s, at + i + 1 - run);
+    }
+}
+
+/* The newest entry: one that repeats it is not written again. */
+static void add_history(struct state *s, const struct idm_bytes *bytes)
+{
+    const char *text = (const char *)bytes->data;
+    size_t at = bytes->size > 1 ? bytes->size - 1 : 0;
+    while (at > 0 && text[at - 1] != '\n')
+        at--;
+    for (; at < bytes->size; at++)
+        if (!isdigit((unsigned char)text[at]))
+            add(s, (uint8_t)text[at]);
+}
+
+static void add_install(struct state *s, const struct lab_world *w, const struct idm_install *i)
+{
+    uint8_t boot[IDM_SHA256_SIZE] = {0};
+    const char *id = strrchr(i->id, '-');
+    const char *running = w->sim.platform.boot_id;
+    add(s, i->open);
+    if (!i->open)
+        return;
+    if (idm_sha256(running, strlen(running), boot))
+        abort();
+    add(s, (uint64_t)i->kind << 24 | (uint64_t)i->booted << 16 | (uint64_t)i->written << 8 |
+               i->has_before);
+    add(s, w->powered && memcmp(boot, i->boot, sizeof boot) == 0);
+    add_bytes(s, i->before, sizeof i->before);
+    add(s, i->format);
+    add_difference(s, w->target.installs, id ? strtol(id + 1, NULL, 10) : -1);
+    add_text(s, i->slot);
+    add_text(s, i->version);
+}
+
+static void add_slots(struct state *s, const struct idm_record *r)
+{
+    for (size_t i = 0; i < IDM_SLOTS; i++) {
+        const struct idm_slot *slot = &r->slots[i];
+        add(s, (uint64_t)slot->known << 32 | (uint64_t)slot->kind << 24 |
+                   (uint64_t)slot->outranks << 16 | slot->has_fingerprint);
+        add(s, slot->format);
+        add_text(s, slot->name);
+        add_bytes(s, slot->fingerprint, sizeof slot->fingerprint);
+        add_text(s, slot->version);
+    }
+    add(s, (uint64_t)r->pending << 16 | (uint64_t)r->pending_on_trial << 8 |
+               r->pending_has_fingerprint);
+    add_text(s, r->pending_slot);
+    add_bytes(s, r->pending_fingerprint, sizeof r->pending_fingerprint);
+}
+
+static void add_identities(struct state *s, const struct idm_record *r)
+{
+    uint32_t signer = 0;
+    memcpy(&signer, r->signature, sizeof signer);
+    add_hash(s, r->device_name, true);
+    add_hash(s, r->parent_name, true);
+    add_hash(s, r->srk_name, true);
+    add_hash(s, r->ek_name, true);
+    add_hash(s, r->tpm_spki, false);
+    add_hash(s, r->tpm_cert, false);
+    add_hash(s, r->software_spki, false);
+    add_hash(s, r->software_cert, false);
+    add_id(s, r->signature_size ? signer : 0);
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
+        add(s, r->tombstones[i].kind);
+        add_hash(s, r->tombstones[i].value, r->tombstones[i].kind == IDM_TOMB_NAME);
+    }
+}
+
+static void add_record(struct state *s, const struct lab_world *w, const struct idm_record *r)
+{
+    const struct idm_sim_chip *chip = &w->sim.chip;
+    const uint8_t flags[] = {r->state,
+                             r->intent,
+                             r->staged,
+                             r->has_witness,
+                             r->witness_slack,
+                             r->algorithm,
+                             r->key_storage,
+                             r->legacy_key,
+                             r->has_serial,
+                             r->config_is_mount,
+                             r->hooks_proven,
+                             r->legacy_seen,
+                             r->ever_plain,
+                             r->malfunction,
+                             r->legacy_changed,
+                             r->origin,
+                             r->owned,
+                             r->weak_parent,
+                             r->seal,
+                             r->reset_pending,
+                             r->reset_clears,
+                             r->epoch == 0,
+                             r->manufacturer[0] != 0,
+                             r->persist_is_mount};
+    add_bytes(s, flags, sizeof flags);
+    add_difference(s, r->epoch, r->announced);
+    add_difference(s, r->epoch, w->epoch_seen);
+    add_difference(s, (int64_t)r->witness, (int64_t)(r->has_witness ? chip->counter : r->witness));
+    add(s, r->seal && r->seal_reset_count == chip->reset_count);
+    add(s, r->reset_pending && r->reset_reset_count == chip->reset_count);
+    add_bytes(s, r->serial, sizeof r->serial);
+    add_identities(s, r);
+    add_install(s, w, &r->install);
+    add_slots(s, r);
+}
+
+/* Decoding costs a SHA-256: what was decoded last is kept by the bytes that it was in. */
+static const struct decoded {
+    uint64_t of;
+    int rc;
+    struct idm_record record;
+} * decode(const struct idm_bytes *b)
+{
+    static struct decoded kept[1024];
+    struct state bytes = {0};
+    add_bytes(&bytes, b->data, b->size);
+    struct decoded *at = &kept[bytes.hash % 1024];
+    if (at->of != bytes.hash) {
+        at->of = bytes.hash;
+        at->rc = idm_record_decode(b->data, b->size, &at->record);
+    }
+    return at;
+}
+
+static void add_record_file(struct state *s, const struct lab_world *w, const struct idm_bytes *b)
+{
+    const struct decoded *d = decode(b);
+    add(s, (uint64_t)d->rc);
+    if (d->rc == 0)
+        add_record(s, w, &d->record);
+}
+
+static bool is_record(enum idm_file file)
+{
+    return file == IDM_F_CONFIG_RECORD || file == IDM_F_PERSIST_RECORD;
+}
+
+static void add_blob(struct state *s, const struct lab_world *w, enum idm_file file,
+                     const struct idm_sim_blob *blob)
+{
+    add(s, blob ? 1 + (blob->bytes.size == 0) : 0);
+    if (!blob || !blob->bytes.size)
+        return;
+    if (is_record(file))
+        add_record_file(s, w, &blob->bytes);
+    else if (file == IDM_F_STATEMENT)
+        add_statement(s, &blob->bytes);
+    else if (file == IDM_F_HISTORY)
+        add_history(s, &blob->bytes);
+    else
+        add_words(s, &blob->bytes);
+}
+
+/* Two good records: which one is newer? */
+static void add_order(struct state *s, const struct idm_sim *disk)
+{
+    const struct idm_sim_blob *a = disk->files[IDM_F_PERSIST_RECORD];
+    const struct idm_sim_blob *b = disk->files[IDM_F_CONFIG_RECORD];
+    if (!a || !b || idm_bytes_equal(&a->bytes, &b->bytes))
+        return;
+    const struct decoded *one = decode(&a->bytes);
+    uint64_t first = one->record.sequence;
+    int rc = one->rc;
+    const struct decoded *other = decode(&b->bytes); /* may be kept where the first one was */
+    uint64_t second = other->record.sequence;
+    if (rc == 0 && other->rc == 0)
+        add(s, first > second ? 2 : first < second ? 3 : 1);
+}
+
+static bool in_run(enum idm_file file)
+{
+    return idm_sim_base(file) == IDM_RUN;
+}
+
+static void add_disk(struct state *s, const struct lab_world *w, const struct idm_sim *disk)
+{
+    const struct idm_sim_blob *first = disk->files[IDM_F_PERSIST_RECORD];
+    const struct idm_sim_blob *second = disk->files[IDM_F_CONFIG_RECORD];
+    bool twins = first && second && idm_bytes_equal(&first->bytes, &second->bytes);
+    for (unsigned int i = 0; i < IDM_FILE_COUNT; i++) {
+        enum idm_file file = (enum idm_file)i;
+        if (in_run(file))
+            continue;
+        if (twins && file == IDM_F_PERSIST_RECORD)
+            add(s, 7);
+        else
+            add_blob(s, w, file, disk->files[i]);
+        /* A leftover is swept unread. */
+        add(s, disk->temps[i] != NULL);
+    }
+    add_order(s, disk);
+    for (size_t i = 0; i < IDM_PLACES; i++)
+        add(s, i != IDM_RUN && disk->made[i]);
+}
+
+/* ---- the chip, the machine ---- */
+
+static void add_chip(struct state *s, const struct idm_sim_chip *chip)
+{
+    const struct idm_sim_object *next = NULL;
+    uint32_t after = 0;
+    add(s, (uint64_t)(uint32_t)chip->answers << 32 | chip->busy);
+    add(s, (uint64_t)chip->announced << 32 | (uint64_t)chip->owner_auth << 24 |
+               (uint64_t)chip->forgets << 16 | (uint64_t)chip->has_counter << 8 |
+               chip->counter_written);
+    add_id(s, chip->seed);
+    add_id(s, chip->srk);
+    add_difference(s, (int64_t)chip->counter_max,
+                   (int64_t)(chip->has_counter ? chip->counter : chip->counter_max));
+    for (;; after = next->handle) {
+        next = NULL;
+        for (size_t i = 0; i < IDM_SIM_OBJECTS; i++) {
+            const struct idm_sim_object *o = &chip->objects[i];
+            if (o->handle > after && (!next || o->handle < next->handle))
+                next = o;
+        }
+        if (!next)
+            return;
+        add(s, next->handle);
+        add_id(s, next->id);
+        add_id(s, next->under);
+        add(s, (uint64_t)next->role << 8 | (uint64_t)next->stranger << 1 | next->imported);
+    }
+}
+
+static void add_image(struct state *s, const struct lab_slot *slot)
+{
+    add(s, (uint64_t)slot->present << 1 | slot->aware);
+    add_text(s, slot->version);
+}
+
+static void add_bootloader(struct state *s, const struct idm_sim_bootloader *b)
+{
+    add(s, (uint64_t)b->scheme << 16 | (uint64_t)b->slot << 8 | b->trial);
+    add(s, b->env[0].sequence > b->env[1].sequence);
+    for (size_t i = 0; i < 2; i++) {
+        const struct idm_sim_env *e = &b->env[i];
+        add(s, (uint64_t)e->state << 32 | (uint64_t)(uint32_t)e->bootslot);
+        add(s, (uint64_t)e->upgrade_available << 32 | (uint64_t)(uint32_t)e->bootcount);
+        add(s, (uint64_t)(uint32_t)e->left[0] << 32 | (uint64_t)(uint32_t)e->left[1]);
+        add_text(s, e->order);
+    }
+    add(s, b->harms & 1);
+}
+
+static void add_machine(struct state *s, const struct lab_world *w)
+{
+    const struct idm_sim *sim = &w->sim;
+    add(s, (uint64_t)w->powered << 3 | (uint64_t)w->slot << 2 | (uint64_t)(w->boots > 0) << 1 |
+               w->clock_good);
+    add(s, (uint64_t)w->disk << 32 | (uint64_t)w->chip << 16 | (uint64_t)w->late_phase << 8 |
+               (w->made_in == 0));
+    add(s, w->chips == w->made_in);
+    add(s, (uint64_t)sim->state[IDM_CONFIG] << 32 | (uint64_t)sim->state[IDM_PERSIST] << 16 |
+               (uint64_t)sim->room << 8 | (uint64_t)sim->config_fs);
+    add_text(s, sim->platform.serial);
+    for (size_t i = 0; i < IDM_SLOTS; i++) {
+        add_image(s, &w->slots[i]);
+        add(s, sim->slot_content[i]);
+    }
+    add_image(s, &w->ran);
+    add_bootloader(s, &w->bootloader);
+    add(s, (uint64_t)w->target.slot << 1 | (w->target.installs > 0));
+    add_text(s, w->target.aware);
+    add_text(s, w->target.version);
+    add_difference(s, w->target.installs, w->late_phase ? w->late.installs : 0);
+    add_id(s, w->beneath_key);
+    add_id(s, w->beneath_cert);
+}
+
+/* What is in use in this boot. */
+static void add_published(struct state *s, const struct lab_world *w)
+{
+    const struct idm_outcome *o = &w->concluded;
+    if (!w->powered || !w->ran.aware)
+        return;
+    add_blob(s, w, IDM_F_RUN_CERT, w->sim.files[IDM_F_RUN_CERT]);
+    add(s, w->sim.files[IDM_F_RUN_STATUS] != NULL);
+    add(s, (uint64_t)o->mode << 32 | (uint64_t)o->state << 16 | (uint64_t)o->held << 8 |
+               (uint64_t)o->held_for);
+    add(s, o->reasons);
+}
+
+/* ---- what the oracle remembers ---- */
+
+static void add_oracle(struct state *s, const struct lab_world *w, const struct lab_oracle *o)
+{
+    add(s, (uint64_t)o->provisioned << 7 | (uint64_t)o->reset_open << 6 |
+               (uint64_t)o->restored << 5 | (uint64_t)o->moved << 4 |
+               (uint64_t)o->chip_changed << 3 | (uint64_t)o->legacy_unannounced << 2 |
+               (uint64_t)o->was_cut << 1);
+    add(s, (uint64_t)o->causes << 32 | o->damage);
+    add_hex(s, o->last.cert);
+    add_hex(s, o->last.spki);
+    add_hex(s, o->last_pair);
+    add_text(s, o->last_mode);
+    add_difference(s, o->last_epoch, w->epoch_seen);
+    add_difference(s, o->witnessed_epoch, w->epoch_seen);
+    for (size_t i = 0; i < o->dead_count; i++) {
+        add_hex(s, o->dead[i].spki);
+        add(s, o->dead[i].in_chip);
+    }
+    for (size_t i = 0; i < o->kept_count; i++)
+        add_difference(s, o->kept[i].epoch, o->witnessed_epoch);
+    if (o->restored)
+        add_difference(s, o->restored_copy.epoch, o->witnessed_epoch);
+}
+
+uint64_t verify_hash(const struct lab_world *w, const struct lab_oracle *oracle, size_t device)
+{
+    struct state s = {.hash = device};
+    know_all_below(w->sim.next_id);
+    add_machine(&s, w);
+    add_disk(&s, w, &w->sim);
+    add_chip(&s, &w->sim.chip);
+    add_published(&s, w);
+    for (size_t i = 0; i < LAB_SIM_SNAPSHOTS && w->snapshots[i]; i++)
+        add_disk(&s, w, &w->snapshots[i]->sim);
+    add_oracle(&s, w, oracle);
+    return s.hash;
+}
