@@ -143,6 +143,9 @@ bool lab_excused(const struct lab_oracle *o, const struct lab_sight *sight)
     if (resetting &&
         (!sight->clock_good || sight->disk != LAB_DISK_OK || sight->chip != LAB_TPM_USABLE))
         return true;
+    /* The chip that was said to be gone answers, with a key that nobody knows any more. */
+    if (o->gave_up_once && o->causes & LAB_CAUSE_RESET)
+        return true;
     return !sight->config_mounted || !sight->persist_mounted || o->restored || o->moved ||
            o->chip_changed || o->damage == LAB_DAMAGED_BOTH;
 }
@@ -159,6 +162,7 @@ static void remember_dead(struct lab_oracle *o, const char *spki, bool in_chip)
     struct lab_dead *dead = &o->dead[o->dead_count++];
     memcpy(dead->spki, spki, sizeof dead->spki);
     dead->in_chip = in_chip;
+    dead->left = in_chip && o->gave_up_once;
 }
 
 static void forget_epochs(struct lab_oracle *o)
@@ -167,7 +171,8 @@ static void forget_epochs(struct lab_oracle *o)
     o->last_epoch = -1;
 }
 
-static void note_damage(struct lab_oracle *o, const struct lab_step *step)
+static void note_damage(struct lab_oracle *o, const struct lab_step *step,
+                        const struct lab_sight *before)
 {
     switch (step->what) {
     case LAB_CERT:
@@ -187,10 +192,14 @@ static void note_damage(struct lab_oracle *o, const struct lab_step *step)
     case LAB_DISK:
         o->damage |= LAB_DAMAGED_BOTH;
         break;
-    case LAB_MARKER:
     case LAB_BOOTENV:
+        o->bootenv_harmed = true;
+        break;
+    case LAB_MARKER:
         break;
     }
+    if (o->damage && !before->recorded) /* then no second copies were made */
+        o->damage = LAB_DAMAGED_BOTH;
     if (o->damage == LAB_DAMAGED_BOTH) {
         o->causes |= LAB_CAUSE_WIPED;
         forget_epochs(o);
@@ -228,6 +237,9 @@ static void note_command(struct lab_oracle *o, const struct lab_step *step)
     if (step->words_count && strcmp(step->words[0], "factory-reset") == 0) {
         o->causes |= LAB_CAUSE_RESET;
         o->chip_given_up = says(step, "--without-tpm");
+        o->gave_up_once |= o->chip_given_up;
+        for (size_t i = 0; i < o->dead_count; i++)
+            o->dead[i].left |= o->dead[i].in_chip && o->chip_given_up;
     }
     if (names(step, "migrate", "commit"))
         o->causes |= LAB_CAUSE_MIGRATED;
@@ -256,7 +268,10 @@ static void note_install(struct lab_oracle *o, const struct lab_step *step,
                          const struct lab_sight *before, const struct lab_sight *after)
 {
     bool heard = before->aware && before->powered && step->install.pre_install;
-    if (lab_legacy_present(after) && step->install.image == LAB_SLOT_LEGACY && !heard)
+    bool legacy = lab_legacy_present(after) && step->install.image == LAB_SLOT_LEGACY;
+    if (legacy && !before->recorded && o->other_slot_said)
+        o->legacy_unrecorded = true;
+    if (legacy && !heard)
         o->legacy_unannounced = true;
 }
 
@@ -269,11 +284,11 @@ static void note_step(struct lab_oracle *o, const struct lab_step *step,
         o->causes |= LAB_CAUSE_MINTED;
     if (step->action == LAB_DO_delete || step->action == LAB_DO_empty ||
         step->action == LAB_DO_tear)
-        note_damage(o, step);
+        note_damage(o, step, before);
     if (!refused)
         note_request(o, step);
     if (step->action == LAB_DO_install) {
-        o->trial_ended_by_word = false;
+        o->trial_ended_by_word = o->bootenv_harmed = false;
         note_install(o, step, before, after);
     }
     if (step->action == LAB_DO_hook &&
@@ -307,7 +322,8 @@ static void note_reset(struct lab_oracle *o, const struct lab_sight *before,
     o->reset_open = true;
     remember_dead(o, o->last.spki, strcmp(o->last_mode, "tpm") == 0);
     /* A cut may have hidden all of it: then the config directory holds the new pair already. */
-    if (o->was_cut)
+    bool hidden = o->was_cut || (before->recorded && before->recorded_epoch > o->last_epoch);
+    if (hidden)
         remember_dead(o, o->last_pair, false);
     else if (strcmp(before->legacy_view, "works") == 0)
         remember_dead(o, before->legacy.spki, false);
@@ -320,6 +336,8 @@ static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
 {
     if (!lab_in_use(after))
         return;
+    if (!o->provisioned) /* what was asked for before there was anything is forgotten */
+        o->causes &= ~(unsigned int)LAB_CAUSE_RESET;
     o->provisioned = true;
     memcpy(o->last_pair, after->legacy.spki, sizeof o->last_pair);
     if (step->action == LAB_DO_boot) {

@@ -84,7 +84,8 @@ static bool sealed_on_trial(const struct lab_oracle *o, const struct lab_step *s
                             struct lab_violation *ret)
 {
     bool trial = before->trial == IDM_YES && after->trial == IDM_YES && !o->reset_open &&
-                 !o->trial_ended_by_word;
+                 step->action != LAB_DO_factory_reset && !o->trial_ended_by_word &&
+                 !o->bootenv_harmed;
     if (trial && lab_idmode_ran(step, after) && works(before) &&
         strcmp(before->legacy_key, "plain") == 0 && strcmp(after->legacy_key, "sealed") == 0 &&
         after->powered && before->powered)
@@ -114,7 +115,8 @@ static bool clones_told(const struct lab_oracle *o, const struct lab_step *step,
                         const struct lab_sight *after, struct lab_violation *ret)
 {
     bool alarm = (after->reasons >> IDM_R_rolled_back & 1) || (after->reasons >> IDM_R_cloned & 1);
-    bool reason = o->restored || o->moved || o->chip_changed || o->damage == LAB_DAMAGED_BOTH;
+    bool reason = o->gave_up_once || o->restored || o->moved || o->chip_changed ||
+                  o->damage == LAB_DAMAGED_BOTH;
     if (!after->aware || !after->powered || step->action != LAB_DO_boot)
         return true;
     if (after->held && alarm && !reason)

@@ -31,7 +31,7 @@ static int reset_final(struct lab_oracle *o, struct lab_world *world, const stru
     for (size_t i = 0; i < o->dead_count && lab_chip_serves(after); i++) {
         const struct lab_dead *dead = &o->dead[i];
         bool lives = false;
-        if (dead->in_chip && o->chip_given_up)
+        if (dead->left)
             continue;
         if (o->ops->key_lives(world, dead->spki, dead->in_chip, &lives, error))
             return -1;
@@ -52,7 +52,7 @@ static int slot_works(const struct lab_oracle *o, struct lab_world *copy, const 
     struct lab_sight sight;
     if (go(o, copy, &power_on, &result, error) || o->ops->see(copy, &sight, error))
         return -1;
-    if (!sight.aware && result.minted && !o->legacy_unannounced)
+    if (!sight.aware && result.minted && !o->legacy_unannounced && !o->legacy_unrecorded)
         return lab_violates(ret, 1, "%s holds a legacy image, and it would mint a new identity",
                             which);
     if (sight.aware && !lab_in_use(&sight) && !lab_excused(o, &sight))

@@ -41,6 +41,7 @@ struct lab_announced {
 
 struct lab_dead {
     char spki[LAB_HEX_SIZE];
+    bool left;    /* in a chip that the operator gave up */
     bool in_chip; /* then a kept copy of its file must be dead too; of a software key it is not */
 };
 
@@ -81,6 +82,9 @@ struct lab_oracle {
     bool legacy_unannounced; /* a legacy image came without a hook, and no aware image ran since */
     bool was_cut;            /* the step before was */
     bool chip_given_up;      /* the last reset was one without the TPM: its key stays in the chip */
+    bool gave_up_once;       /* so was an earlier one */
+    bool legacy_unrecorded;  /* one came while nothing could be noted, and the settings deny it */
+    bool bootenv_harmed;     /* since the last installation: it may tell of an earlier time */
     bool trial_ended_by_word; /* a hook said so, and no boot environment says otherwise */
 };
 

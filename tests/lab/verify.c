@@ -106,7 +106,10 @@ static void tell(const struct verify_alphabet *alphabet, struct verify_life *lif
 static void violated(struct run *r, size_t device, uint32_t last,
                      const struct lab_violation *violation)
 {
-    r->totals->violations++;
+    if (!r->totals->violations++)
+        r->totals->first_invariant = violation->invariant;
+    if (r->options->quick)
+        return;
     /* One of a kind is told: the first, which has the fewest steps. */
     struct verify_life life = life_of(r, device, last);
     uint64_t kind = hash_text(violation->text) + violation->invariant;
@@ -119,6 +122,8 @@ static void violated(struct run *r, size_t device, uint32_t last,
 static bool out_of_time(struct run *r)
 {
     struct timespec now;
+    if (r->options->quick && r->totals->violations)
+        return true;
     if (!r->options->seconds)
         return false;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);

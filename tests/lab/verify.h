@@ -126,6 +126,7 @@ struct verify_options {
     uint64_t seed;
     unsigned long limit; /* recoveries at which a job ends; 0: none */
     unsigned long lives; /* random ones */
+    bool quick;          /* the first violation ends it and is not told */
 };
 
 #define VERIFY_TOLD 8u /* violations that a job tells in full */
@@ -136,7 +137,8 @@ struct verify_totals {
     unsigned long newest; /* recovery that last met a new image */
     unsigned long runs, places, violations, left_out, unvisited, lives;
     double user_seconds;
-    bool stopped; /* by --seconds, the limit, or for room */
+    unsigned int first_invariant; /* of the first violation */
+    bool stopped;                 /* by --seconds, the limit, or for room */
 };
 
 /* Images that any job recovered from, counted once: in memory that the jobs share. */
