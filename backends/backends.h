@@ -98,7 +98,8 @@ struct idm_cert_info {
     uint8_t sha256[IDM_SHA256_SIZE]; /* of the first certificate's DER */
     int64_t not_before;              /* seconds since 1970-01-01 UTC */
     int64_t not_after;
-    char subject[256]; /* RFC 2253, cut with "…" when longer */
+    unsigned int links; /* 1, and one for each certificate after it that signed the one before */
+    char subject[256];  /* RFC 2253, cut with "…" when longer */
 };
 
 struct idm_tss2_info {
@@ -240,6 +241,15 @@ struct idm_backends {
     int (*cert_issue)(void *self, const struct idm_cert_profile *profile,
                       const struct idm_signer *signer, struct idm_bytes *ret_pem,
                       struct idm_error *err);
+    /* PKCS #10 (RFC 2986) with that subject, for the key of `cert_pem`. MISMATCH: another key signs. */
+    int (*cert_request)(void *self, const char *subject, const struct idm_bytes *cert_pem,
+                        const struct idm_signer *signer, struct idm_bytes *ret_pem,
+                        struct idm_error *err);
+    /* May a CA's certificate, with its chain, be what this device shows its TLS peers at `now`? REFUSED,
+     * with the reason; CORRUPT. Whose key is in it the caller compares. *ret_pem: its PEM blocks alone,
+     * without the text that CAs write around them. */
+    int (*cert_check)(void *self, const struct idm_bytes *pem, int64_t now,
+                      struct idm_cert_info *ret, struct idm_bytes *ret_pem, struct idm_error *err);
     /* Signs a digest of the size that `digest` has. The TPM_* codes for TPM keys: TPM_EMPTY nothing
      * at the handle, TPM_UNFIT the file does not load under what is at the parent's handle. */
     int (*sign)(void *self, const struct idm_signer *signer, enum idm_digest digest,

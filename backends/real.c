@@ -9,6 +9,7 @@
 #include "backends/platform/trace.h"
 #include "backends/software/cert.h"
 #include "backends/software/key.h"
+#include "backends/software/request.h"
 #include "backends/store/store.h"
 #include "backends/tpm/tpm.h"
 #include "backends/tpm/tss2file.h"
@@ -194,6 +195,24 @@ static int cert_issue(void *self, const struct idm_cert_profile *profile,
     return rc;
 }
 
+static int cert_request(void *self, const char *subject, const struct idm_bytes *cert_pem,
+                        const struct idm_signer *signer, struct idm_bytes *ret_pem,
+                        struct idm_error *err)
+{
+    struct issuing issuing = {.self = self, .signer = signer};
+    const struct kept_cert *cert = NULL;
+    int rc = read_cert(self, cert_pem, &cert, err);
+    return rc ? rc
+              : idm_request_issue(subject, cert->key, sign_certificate, &issuing, ret_pem, err);
+}
+
+static int cert_check(void *self, const struct idm_bytes *pem, int64_t now,
+                      struct idm_cert_info *ret, struct idm_bytes *ret_pem, struct idm_error *err)
+{
+    (void)self;
+    return idm_chain_check(pem, now, ret, ret_pem, err);
+}
+
 /* ---- TPM ---- */
 
 static enum idm_tri tpm_announced(void *self)
@@ -355,6 +374,8 @@ static const struct idm_backends functions = {
     .tss2_inspect = tss2_inspect,
     .key_generate = key_generate,
     .cert_issue = cert_issue,
+    .cert_request = cert_request,
+    .cert_check = cert_check,
     .sign = sign,
     .verify = verify,
     .tpm_announced = tpm_announced,

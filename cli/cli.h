@@ -73,6 +73,13 @@ void idm_tell_reach(const struct idm_session *session, const struct idm_outcome 
 void idm_say_result(struct idm_session *session, const struct idm_outcome *outcome);
 /* Opens a session, makes the request, says the result: the exit code. */
 int idm_run_request(const struct idm_options *options, const struct idm_ask *ask, bool goes_on);
+/* To --out, or stdout. STORAGE. */
+int idm_write_out(const struct idm_options *options, const void *data, size_t size,
+                  struct idm_error *err) IDM_NODISCARD;
+/* A file that an operator names, as it stands, not below --root: it comes from outside of the device. Its
+ * bytes are the caller's to wipe and free. UNREADABLE, MEMORY; USAGE no regular file, or larger than
+ * 64 KiB, which no key and no chain is. */
+int idm_read_given(const char *path, struct idm_bytes *ret, struct idm_error *err) IDM_NODISCARD;
 /* Says what is wrong with the command line: exit code 2. */
 int idm_misuse(const struct idm_options *options, const char *what, const char *why);
 
@@ -82,6 +89,7 @@ int idm_command_status(const struct idm_options *options);
 int idm_command_hook(const struct idm_options *options);
 int idm_command_migrate(const struct idm_options *options);
 int idm_command_sign(const struct idm_options *options);
+int idm_command_csr(const struct idm_options *options);
 int idm_command_cert(const struct idm_options *options);
 int idm_command_history(const struct idm_options *options);
 int idm_command_doctor(const struct idm_options *options);

@@ -10,34 +10,39 @@ static const struct {
     const char *name;
     idm_command_fn run;
     int words; /* how many words it takes, its own name included */
+    int most;  /* where it may take more */
     const char *usage;
     const char *does;
 } commands[] = {
-    {"boot", idm_command_boot, 1, "boot",
+    {"boot", idm_command_boot, 1, 0, "boot",
      "recover, decide, rewrite the marker, publish the status"},
-    {"mode", NULL, 1, "mode", "print none, software, tpm or unknown"},
-    {"status", idm_command_status, 1, "status [--format text|json|eve] [--strict]",
+    {"mode", NULL, 1, 0, "mode", "print none, software, tpm or unknown"},
+    {"status", idm_command_status, 1, 0, "status [--format text|json|eve] [--strict]",
      "what is in use, and why"},
-    {"hook", idm_command_hook, 2,
+    {"hook", idm_command_hook, 2, 0,
      "hook PHASE [--target-aware yes|no|unknown] [--target-format N|none|unknown]\n"
      "            [--target-version V] [--target-slot S] [--install-id ID]",
      "PHASE: pre-install, post-install, install-failed, commit, rollback"},
-    {"migrate", idm_command_migrate, 2, "migrate prepare|commit|abort|show",
+    {"migrate", idm_command_migrate, 2, 0, "migrate prepare|commit|abort|show",
      "move a software device to its TPM"},
-    {"import", idm_command_import, 1, "import --key FILE",
+    {"import", idm_command_import, 1, 0, "import --key FILE",
      "at first use: make an offline private key the TPM's"},
-    {"adopt", idm_command_adopt, 2, "adopt HANDLE|FILE [--imported]",
+    {"adopt", idm_command_adopt, 2, 0, "adopt HANDLE|FILE [--imported]",
      "at first use: make a key that is in the TPM the device's"},
-    {"cert", idm_command_cert, 2, "cert show [--prepared]", "print the certificate in use"},
-    {"sign", idm_command_sign, 1, "sign [--digest sha256|sha384|sha512] [--in FILE] [--out FILE]",
+    {"csr", idm_command_csr, 1, 0, "csr [--prepared]",
+     "print a certificate request for the key in use, or prepared"},
+    {"cert", idm_command_cert, 2, 3, "cert show [--prepared] | cert install [--prepared] FILE",
+     "print the certificate in use; use a CA's, with its chain"},
+    {"sign", idm_command_sign, 1, 0,
+     "sign [--digest sha256|sha384|sha512] [--in FILE] [--out FILE]",
      "sign exactly the input, DER"},
-    {"history", idm_command_history, 1, "history [-n N]", "changes, refusals and holds"},
-    {"doctor", idm_command_doctor, 1, "doctor", "check everything readable, change nothing"},
-    {"hold", idm_command_hold, 2,
+    {"history", idm_command_history, 1, 0, "history [-n N]", "changes, refusals and holds"},
+    {"doctor", idm_command_doctor, 1, 0, "doctor", "check everything readable, change nothing"},
+    {"hold", idm_command_hold, 2, 0,
      "hold show | hold clear --reason R --to retry|reuse|legacy|accept-epoch|new-identity\n"
      "            --yes",
      "what is held, and an operator's way out"},
-    {"factory-reset", idm_command_factory_reset, 1,
+    {"factory-reset", idm_command_factory_reset, 1, 0,
      "factory-reset --yes [--reset rekey|clear] [--next-boot] [--without-tpm REASON]",
      "destroy the identity and make a new one"},
 };
@@ -102,7 +107,8 @@ static int run_command(const struct idm_options *options, char **argv)
             continue;
         if (!idm_options_fit(options, commands[i].name))
             return idm_options_misused(argv);
-        if (options->words != commands[i].words)
+        int most = commands[i].most ? commands[i].most : commands[i].words;
+        if (options->words < commands[i].words || options->words > most)
             return usage(options, commands[i].usage);
         int rc = commands[i].run(options);
         return fflush(stdout) == 0 ? rc : IDM_EXIT_FAILED;

@@ -3,6 +3,7 @@
  * changes nothing: the TPM is asked for one signature, as at every boot. */
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static void line(json_t *findings, const char *about, const char *found)
@@ -93,6 +94,35 @@ static void look_at_reasons(json_t *findings, uint64_t reasons)
     }
 }
 
+/* Said, and nothing done about it: a certificate is never replaced for its dates. */
+#define SOON (30 * INT64_C(86400))
+
+static void look_at_certificate(json_t *findings, struct idm_session *s)
+{
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    struct idm_cert_info info = {0};
+    struct idm_platform now = {0};
+    const struct idm_backends *be = &s->backends;
+    char text[256];
+    if (idm_engine_certificate(s->engine, false, &pem, NULL) ||
+        be->cert_inspect(be->self, &pem, &info, NULL) || be->platform(be->self, &now, NULL))
+        return;
+    int64_t days = (info.not_after - now.now) / 86400;
+    if (!idm_engine_facts(s->engine)->clock_good)
+        (void)snprintf(text, sizeof text, "nobody can say whether it has expired: the clock");
+    else if (info.not_after < now.now)
+        (void)snprintf(text, sizeof text,
+                       "expired %" PRId64 " days ago (renew it: idmode csr, "
+                       "idmode cert install FILE)",
+                       -days);
+    else
+        (void)snprintf(text, sizeof text, "valid for %" PRId64 " days%s", days,
+                       info.not_after - now.now < SOON
+                           ? " only (renew it: idmode csr, idmode cert install FILE)"
+                           : "");
+    line(findings, "certificate", text);
+}
+
 static void print(const json_t *doc, const struct idm_verdict *v, enum idm_reason reason)
 {
     size_t i = 0;
@@ -121,6 +151,7 @@ int idm_command_doctor(const struct idm_options *options)
     line(findings, "state on record", idm_state_name(f->state));
     look_at_files(findings, f);
     look_at_chip(findings, f, idm_engine_record(s.engine));
+    look_at_certificate(findings, &s);
     look_at_images(findings, f);
     if (s.settings.invalid)
         line(findings, "configuration", s.settings.invalid_error.why);

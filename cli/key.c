@@ -10,11 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEY_FILE_MAX 16384u /* an RSA-4096 key with comments: 4 KiB */
+#define FILE_MAX                                                                                   \
+    65536u /* an RSA-4096 key with comments: 4 KiB; a chain with its CA's text: 30 KiB */
 
 static int read_fd(int fd, const char *path, struct idm_bytes *ret, struct idm_error *err)
 {
-    uint8_t buffer[KEY_FILE_MAX];
+    uint8_t buffer[FILE_MAX];
     size_t size = 0;
     ssize_t got = 0;
     struct stat st;
@@ -32,15 +33,14 @@ static int read_fd(int fd, const char *path, struct idm_bytes *ret, struct idm_e
     if (got < 0)
         rc = idm_fail_errno(err, IDM_E_UNREADABLE, path, errno);
     else if (size == sizeof buffer)
-        rc = idm_fail(err, IDM_E_USAGE, path, "it is larger than any key");
+        rc = idm_fail(err, IDM_E_USAGE, path, "it is larger than any key or chain");
     else if (idm_bytes_set(ret, buffer, size))
         rc = idm_fail(err, IDM_E_MEMORY, path, "%s", idm_error_sentence(IDM_E_MEMORY));
     OPENSSL_cleanse(buffer, sizeof buffer);
     return rc;
 }
 
-/* As it stands, not below --root: the key comes from outside of the device. */
-static int read_key(const char *path, struct idm_bytes *ret, struct idm_error *err)
+int idm_read_given(const char *path, struct idm_bytes *ret, struct idm_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
@@ -54,7 +54,7 @@ static int give(const struct idm_options *options, struct idm_ask *ask, const ch
 {
     _cleanup_bytes_ struct idm_bytes key = {0};
     struct idm_error err = {0};
-    if (path && read_key(path, &key, &err))
+    if (path && idm_read_given(path, &key, &err))
         return idm_say_error(options, options->word[0], &err);
     ask->key = path ? &key : NULL;
     return idm_run_request(options, ask, false);

@@ -42,7 +42,7 @@ static const struct row {
     {"out", 0, TEXT, AT(out), "sign"},
     {"key", 0, TEXT, AT(key), "import"},
     {"imported", 0, FLAG, AT(imported), "adopt"},
-    {"prepared", 0, FLAG, AT(prepared), "cert"},
+    {"prepared", 0, FLAG, AT(prepared), "cert csr"},
     {"lines", 'n', NUMBER, AT(lines), "history"},
     {"yes", 0, FLAG, AT(yes), "factory-reset hold"},
     {"reason", 0, TEXT, AT(reason), "hold"},

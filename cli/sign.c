@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sign.c - sign and cert show: the commands that use the identity. */
+/* sign.c - a signature by the identity in use. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -68,8 +68,8 @@ static int hash_input(const struct idm_options *options, const char *name,
     return rc;
 }
 
-static int write_out(const struct idm_options *options, const void *data, size_t size,
-                     struct idm_error *err)
+int idm_write_out(const struct idm_options *options, const void *data, size_t size,
+                  struct idm_error *err)
 {
     bool good = false;
     if (options->out) {
@@ -109,36 +109,12 @@ int idm_command_sign(const struct idm_options *options)
     if (rc)
         return idm_say_error(options, "sign", &err);
     if ((!options->json || options->out) &&
-        write_out(options, signature.data, signature.size, &err))
+        idm_write_out(options, signature.data, signature.size, &err))
         return idm_say_error(options, "sign", &err);
     if (options->json) {
         char hex[2 * IDM_SIG_MAX + 1];
         idm_hex(signature.data, signature.size, hex);
         idm_say_json(json_pack("{s:s, s:s}", "digest", name, "signature", hex));
     }
-    return IDM_EXIT_DONE;
-}
-
-int idm_command_cert(const struct idm_options *options)
-{
-    _cleanup_session_ struct idm_session s = {0};
-    _cleanup_bytes_ struct idm_bytes pem = {0};
-    struct idm_error err = {0};
-    if (strcmp(options->word[1], "show") != 0) {
-        (void)idm_fail(&err, IDM_E_USAGE, "cert", "the step is show");
-        return idm_say_error(options, "cert", &err);
-    }
-    int rc = idm_session_open(&s, options, false);
-    if (rc)
-        return rc;
-    rc = idm_engine_look(s.engine, &err);
-    if (rc == 0)
-        rc = idm_engine_certificate(s.engine, options->prepared, &pem, &err);
-    if (rc)
-        return idm_say_error(options, "cert", &err);
-    if (options->json)
-        idm_say_json(json_pack("{s:s}", "certificate", (const char *)pem.data));
-    else if (write_out(options, pem.data, pem.size, &err))
-        return idm_say_error(options, "cert", &err);
     return IDM_EXIT_DONE;
 }

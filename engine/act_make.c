@@ -284,8 +284,8 @@ static size_t escape(const char *value, char ret[2 * SUBJECT_VALUE_MAX + 1])
 
 /* "%{serial}" and its like, as the configuration's subject may name them; a device that has none of
  * the kind is named after its key. */
-static int expand_subject(const struct idm_engine *e, const uint8_t spki[IDM_SHA256_SIZE],
-                          char *ret, size_t size, struct idm_error *err)
+int idm_subject(const struct idm_engine *e, const uint8_t spki[IDM_SHA256_SIZE], char *ret,
+                size_t size, struct idm_error *err)
 {
     char key[2 * 8 + 1];
     char escaped[2 * SUBJECT_VALUE_MAX + 1];
@@ -327,7 +327,7 @@ int idm_issue(struct idm_engine *e, const struct idm_signer *signer,
 {
     struct idm_cert_profile profile = {.not_before = e->platform.now};
     profile.not_after = profile.not_before + INT64_C(86400) * (int64_t)e->settings->lifetime_days;
-    int rc = expand_subject(e, spki, profile.subject, sizeof profile.subject, err);
+    int rc = idm_subject(e, spki, profile.subject, sizeof profile.subject, err);
     return rc ? rc : e->be->cert_issue(e->be->self, &profile, signer, ret_pem, err);
 }
 
@@ -375,14 +375,15 @@ int idm_do_make_tpm_cert(struct idm_engine *e, struct idm_error *err)
 }
 
 /* Looks into what was just written, so that the record can be signed under it. */
-static void reload_tpm_cert(struct idm_engine *e)
+int idm_reload_tpm_cert(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_loaded *loaded = &e->files[IDM_F_PERSIST_TPM_CERT];
     struct idm_seen_cert *seen = &e->tpm_cert_persist;
     const struct idm_backends *be = e->be;
-    loaded->rc = be->file_read(be->self, IDM_F_PERSIST_TPM_CERT, &loaded->bytes, NULL);
+    loaded->rc = be->file_read(be->self, IDM_F_PERSIST_TPM_CERT, &loaded->bytes, err);
     seen->rc =
-        loaded->rc ? loaded->rc : be->cert_inspect(be->self, &loaded->bytes, &seen->info, NULL);
+        loaded->rc ? loaded->rc : be->cert_inspect(be->self, &loaded->bytes, &seen->info, err);
+    return seen->rc;
 }
 
 /* A certificate of that key that a cut left is taken: it is not made twice. */
@@ -402,9 +403,7 @@ int idm_do_renew_tpm_cert(struct idm_engine *e, struct idm_error *err)
         rc = idm_put(e, IDM_F_CONFIG_TPM_CERT, cert, err);
     if (rc == 0)
         rc = idm_put(e, IDM_F_PERSIST_TPM_CERT, cert, err);
-    if (rc == 0)
-        reload_tpm_cert(e);
-    return rc ? rc : e->tpm_cert_persist.rc;
+    return rc ? rc : idm_reload_tpm_cert(e, err);
 }
 
 /* ---- the software pair ---- */

@@ -302,6 +302,9 @@ int idm_do_record_legacy(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     uint8_t previous[IDM_SHA256_SIZE];
+    bool renews = e->cell.plan == IDM_P_renew_software;
+    if (renews && e->offered_again)
+        return 0;
     memcpy(previous, r->software_cert, sizeof previous);
     memcpy(r->software_spki, e->store_key.info.spki, IDM_SHA256_SIZE);
     memcpy(r->software_cert, e->store_cert.info.sha256, IDM_SHA256_SIZE);
@@ -312,6 +315,8 @@ int idm_do_record_legacy(struct idm_engine *e, struct idm_error *err)
     if (e->cell.plan == IDM_P_adopt_changed_pair || e->cell.plan == IDM_P_adopt_over_reset)
         r->legacy_seen = 1;
     enter_next(e);
+    if (renews)
+        r->pending = 0; /* what was deleted has a successor now */
     if (e->cell.next == IDM_S_software || e->cell.next == IDM_S_migrating)
         raise_epoch(e, previous);
     else
@@ -360,9 +365,13 @@ int idm_do_record_tpm_cert(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     uint8_t previous[IDM_SHA256_SIZE];
+    bool renews = e->cell.plan != IDM_P_reissue_tpm_cert;
+    if (renews && e->offered_again)
+        return 0;
     memcpy(previous, r->tpm_cert, sizeof previous);
     memcpy(r->tpm_cert, e->tpm_cert_persist.info.sha256, IDM_SHA256_SIZE);
-    raise_epoch(e, previous);
+    if (r->state != IDM_S_migrating) /* there it is not in use yet */
+        raise_epoch(e, previous);
     return idm_write_record(e, err);
 }
 

@@ -292,21 +292,31 @@ const struct idm_bytes *idm_good_tss2(const struct idm_engine *e)
     return NULL;
 }
 
-static bool is_our_cert(const struct idm_seen_cert *seen, const uint8_t *hash)
+struct cert_copy {
+    const struct idm_seen_cert *seen;
+    enum idm_file file;
+};
+
+/* A record names a certificate, not its chain: of copies that differ the one with most of it is good. */
+static const struct idm_bytes *best_cert(const struct idm_engine *e, const struct cert_copy *copies,
+                                         size_t count, const uint8_t *hash)
 {
-    return seen->rc == 0 && idm_same(seen->info.sha256, hash, IDM_SHA256_SIZE);
+    const struct cert_copy *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct idm_seen_cert *seen = copies[i].seen;
+        bool ours = seen->rc == 0 && idm_same(seen->info.sha256, hash, IDM_SHA256_SIZE);
+        if (ours && (!best || seen->info.links > best->seen->info.links))
+            best = &copies[i];
+    }
+    return best ? &e->files[best->file].bytes : NULL;
 }
 
 const struct idm_bytes *idm_good_tpm_cert(const struct idm_engine *e)
 {
-    const uint8_t *hash = e->record.tpm_cert;
-    if (is_our_cert(&e->tpm_cert_persist, hash))
-        return &e->files[IDM_F_PERSIST_TPM_CERT].bytes;
-    if (is_our_cert(&e->tpm_cert_config, hash))
-        return &e->files[IDM_F_CONFIG_TPM_CERT].bytes;
-    if (is_our_cert(&e->config_cert, hash))
-        return &e->files[IDM_F_CONFIG_CERT].bytes;
-    return NULL;
+    const struct cert_copy copies[] = {{&e->tpm_cert_persist, IDM_F_PERSIST_TPM_CERT},
+                                       {&e->tpm_cert_config, IDM_F_CONFIG_TPM_CERT},
+                                       {&e->config_cert, IDM_F_CONFIG_CERT}};
+    return best_cert(e, copies, sizeof copies / sizeof *copies, e->record.tpm_cert);
 }
 
 /* Without a record the pair in the config directory is all there is. */
@@ -324,14 +334,11 @@ const struct idm_bytes *idm_good_software_key(const struct idm_engine *e)
 
 const struct idm_bytes *idm_good_software_cert(const struct idm_engine *e)
 {
-    const uint8_t *hash = e->record.software_cert;
+    const struct cert_copy copies[] = {{&e->store_cert, IDM_F_PERSIST_CERT},
+                                       {&e->config_cert, IDM_F_CONFIG_CERT}};
     if (!e->recorded && e->facts.config_pair_fits)
         return &e->files[IDM_F_CONFIG_CERT].bytes;
-    if (is_our_cert(&e->store_cert, hash))
-        return &e->files[IDM_F_PERSIST_CERT].bytes;
-    if (is_our_cert(&e->config_cert, hash))
-        return &e->files[IDM_F_CONFIG_CERT].bytes;
-    return NULL;
+    return best_cert(e, copies, sizeof copies / sizeof *copies, e->record.software_cert);
 }
 
 int idm_put(struct idm_engine *e, enum idm_file file, const struct idm_bytes *bytes,

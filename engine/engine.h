@@ -79,6 +79,8 @@ struct idm_ask {
     const struct idm_bytes *key;     /* import: PEM private key; adopt by file: TSS2 PRIVATE KEY */
     uint32_t handle;                 /* adopt: the key's persistent handle; 0: by file */
     bool imported;                   /* adopt: the operator says that the key was made outside */
+    const struct idm_bytes *cert;    /* cert: PEM, the device's certificate and its chain */
+    bool prepared;                   /* cert: of the identity that a migration prepared */
     enum idm_reason named;           /* releases: the reason that the operator named */
 };
 enum idm_exit idm_engine_request(struct idm_engine *engine, const struct idm_ask *ask,
@@ -100,6 +102,12 @@ int idm_engine_sign(struct idm_engine *engine, enum idm_digest digest, const uin
 /* Certificate bytes: of the active identity, or of the prepared one. ABSENT when there is none. */
 int idm_engine_certificate(struct idm_engine *engine, bool prepared, struct idm_bytes *ret_pem,
                            struct idm_error *err) IDM_NODISCARD;
+
+/* A PKCS #10 request, PEM, for the active identity's key or the prepared one's, with the configured
+ * subject; after idm_engine_look or a boot loop. ABSENT when there is none; SETTINGS the subject; the
+ * codes of backends.sign. */
+int idm_engine_csr(struct idm_engine *engine, bool prepared, struct idm_bytes *ret_pem,
+                   struct idm_error *err) IDM_NODISCARD;
 
 /* Reads all facts, the TPM's proof among them, and says what a boot loop would do first. Changes
  * nothing. */

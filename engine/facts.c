@@ -9,6 +9,13 @@
 
 /* ---- files ---- */
 
+/* Is the file exactly the good copy? Another one has lost a part of its chain. */
+static bool is_whole(const struct idm_engine *e, enum idm_file file, const struct idm_bytes *good)
+{
+    const struct idm_loaded *loaded = &e->files[file];
+    return good && loaded->rc == 0 && idm_bytes_equal(&loaded->bytes, good);
+}
+
 static enum idm_file_fact cert_fact(const struct idm_engine *e)
 {
     const struct idm_seen_cert *seen = &e->config_cert;
@@ -18,10 +25,16 @@ static enum idm_file_fact cert_fact(const struct idm_engine *e)
     if (seen->rc)
         return IDM_FILE_CORRUPT;
     if (e->recorded && idm_same(seen->info.sha256, r->software_cert, IDM_SHA256_SIZE))
-        return IDM_FILE_SOFTWARE;
+        return is_whole(e, IDM_F_CONFIG_CERT, idm_good_software_cert(e)) ? IDM_FILE_SOFTWARE
+                                                                         : IDM_FILE_CORRUPT;
     if (e->recorded && idm_same(seen->info.sha256, r->tpm_cert, IDM_SHA256_SIZE))
-        return IDM_FILE_TPM;
-    return idm_record_is_dead_spki(r, seen->info.spki) ? IDM_FILE_DEAD : IDM_FILE_OTHER;
+        return is_whole(e, IDM_F_CONFIG_CERT, idm_good_tpm_cert(e)) ? IDM_FILE_TPM
+                                                                    : IDM_FILE_CORRUPT;
+    if (idm_record_is_dead_spki(r, seen->info.spki))
+        return IDM_FILE_DEAD;
+    bool former = e->recorded && idm_same(seen->info.spki, r->software_spki, IDM_SHA256_SIZE) &&
+                  idm_same(seen->info.sha256, r->change_previous, IDM_SHA256_SIZE);
+    return former ? IDM_FILE_FORMER : IDM_FILE_OTHER;
 }
 
 static enum idm_file_fact key_fact(const struct idm_engine *e)
@@ -39,7 +52,8 @@ static enum idm_file_fact key_fact(const struct idm_engine *e)
 
 static bool alive(enum idm_file_fact fact)
 {
-    return fact == IDM_FILE_SOFTWARE || fact == IDM_FILE_TPM || fact == IDM_FILE_OTHER;
+    return fact == IDM_FILE_SOFTWARE || fact == IDM_FILE_TPM || fact == IDM_FILE_FORMER ||
+           fact == IDM_FILE_OTHER;
 }
 
 static enum idm_copy copy_fact(int rc, const uint8_t *found, const uint8_t *recorded)
@@ -84,6 +98,9 @@ void idm_file_facts(struct idm_engine *e, struct idm_facts *f)
         idm_same(e->config_cert.info.spki, e->config_key.info.spki, IDM_SHA256_SIZE);
     f->store_key = copy_fact(e->store_key.rc, e->store_key.info.spki, r->software_spki);
     f->store_cert = copy_fact(e->store_cert.rc, e->store_cert.info.sha256, r->software_cert);
+    if (e->recorded && f->store_cert == IDM_COPY_GOOD &&
+        !is_whole(e, IDM_F_PERSIST_CERT, idm_good_software_cert(e)))
+        f->store_cert = IDM_COPY_BAD;
     enum idm_place_state folder = e->be->place_state(e->be->self, IDM_CONFIG_OURS);
     if (folder == IDM_PLACE_UNREADABLE)
         f->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;
@@ -125,11 +142,8 @@ static bool tss2_copy_missing(const struct idm_engine *e)
 
 static bool tpm_cert_copy_missing(const struct idm_engine *e)
 {
-    const uint8_t *hash = e->record.tpm_cert;
-    bool both = e->tpm_cert_config.rc == 0 && e->tpm_cert_persist.rc == 0 &&
-                idm_same(e->tpm_cert_config.info.sha256, hash, IDM_SHA256_SIZE) &&
-                idm_same(e->tpm_cert_persist.info.sha256, hash, IDM_SHA256_SIZE);
-    return !both;
+    const struct idm_bytes *good = idm_good_tpm_cert(e);
+    return !is_whole(e, IDM_F_PERSIST_TPM_CERT, good) || !is_whole(e, IDM_F_CONFIG_TPM_CERT, good);
 }
 
 static bool sealed_copy_missing(const struct idm_engine *e)

@@ -3,7 +3,7 @@
  *
  *   facts.c     evidence → struct idm_facts          chip.c   the part of it that asks the TPM
  *   slots.c     images, installations, trials        copies.c record and files, read and written
- *   act_*.c     actions (act_given.c: keys that idmode did not make)
+ *   act_*.c     actions (act_given.c: keys that idmode did not make; act_offered.c: a CA's certificates)
  *                                                    run.c    the loop, requests
  *   outcome.c   mode, reasons, exit code             use.c    signatures, certificates
  *   publish.c publish_key.c   /run                   history.c
@@ -99,6 +99,9 @@ struct idm_engine {
     const struct idm_target *target;
     struct idm_given given;
     const struct idm_bytes *given_key; /* of the request that runs, or NULL */
+    struct idm_bytes offered;          /* a CA's certificate with its chain */
+    char offered_unfit[256];           /* why it may not be used; empty: it may */
+    bool offered_again;                /* it is in use already, to the byte */
     struct idm_bytes fresh_tss2; /* a key that is not on disk, with key-storage = persistent */
 
     /* this process */
@@ -193,9 +196,14 @@ IDM_ACTIONS(IDM_ACTION_PROTOTYPE)
 int idm_issue(struct idm_engine *e, const struct idm_signer *signer,
               const uint8_t spki[IDM_SHA256_SIZE], struct idm_bytes *ret_pem,
               struct idm_error *err) IDM_NODISCARD;
+/* The configured subject for a key, its placeholders replaced. SETTINGS. */
+int idm_subject(const struct idm_engine *e, const uint8_t spki[IDM_SHA256_SIZE], char *ret,
+                size_t size, struct idm_error *err) IDM_NODISCARD;
 /* Looks into what an action just wrote to the store, so that later actions of the plan see it. The
  * certificate may be missing, the key may not. */
 int idm_reload_store(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
+/* The same for the TPM certificate there. */
+int idm_reload_tpm_cert(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
 
 /* A new record, with the settings of today; nothing where there is one. */
 void idm_begin_record(struct idm_engine *e);
@@ -217,6 +225,10 @@ bool idm_tss2_works(struct idm_engine *e, enum idm_file file, const struct idm_s
 /* Name and public key of the file's key, into the record. */
 int idm_note_device_key(struct idm_engine *e, const struct idm_bytes *tss2,
                         struct idm_error *err) IDM_NODISCARD;
+
+/* ---- act_offered.c ---- */
+/* Looks into the certificate that is offered: e->offered…. */
+void idm_look_at_offered(struct idm_engine *e, const struct idm_ask *ask);
 
 /* ---- outcome.c ---- */
 struct idm_loop_end {

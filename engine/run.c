@@ -33,6 +33,7 @@ void idm_engine_close(struct idm_engine *e)
         return;
     idm_free_files(e);
     idm_bytes_free(&e->fresh_tss2);
+    idm_bytes_free(&e->offered);
     free(e);
 }
 
@@ -238,6 +239,10 @@ static struct idm_request fold_request(const struct idm_engine *e, const struct 
             e->config_cert.rc == 0 &&
             idm_same(e->config_cert.info.spki, e->given.key.spki, IDM_SHA256_SIZE);
     }
+    if (ask->kind == IDM_REQ_CERT) {
+        request.unfit = e->offered_unfit[0] ? e->offered_unfit : NULL;
+        request.prepared = ask->prepared;
+    }
     if (is_hook(ask->kind)) {
         request.target_legacy =
             ask->target->kind == IDM_SLOT_LEGACY || ask->target->kind == IDM_SLOT_UNKNOWN;
@@ -255,6 +260,8 @@ static const char *why_refused(const struct idm_engine *e, const struct idm_requ
     if (v->event == IDM_EV_given_key_refused ||
         (v->event == IDM_EV_release_refused && request->kind == IDM_REQ_RELEASE_REUSE))
         why = idm_key_obstacle(&e->facts, request);
+    if (v->event == IDM_EV_cert_offered_misfits)
+        why = idm_cert_obstacle(&e->facts, request);
     return why ? why : v->cell.why;
 }
 
@@ -319,6 +326,7 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     if (may && !done) {
         idm_read_facts(e);
         idm_look_at_given(e, ask);
+        idm_look_at_offered(e, ask);
         struct idm_request request = fold_request(e, ask, &end);
         carry_out(e, &request, &asked);
         e->request = IDM_REQ_BOOT;

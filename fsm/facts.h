@@ -54,6 +54,7 @@ enum idm_file_fact {
     IDM_FILE_SOFTWARE, /* the recorded software identity's */
     IDM_FILE_TPM,      /* the recorded TPM identity's (certificates only) */
     IDM_FILE_DEAD,     /* of an identity that the record declared dead */
+    IDM_FILE_FORMER,   /* the software identity's before it was renewed (certificates only) */
     IDM_FILE_OTHER,    /* good, but not recorded */
     IDM_FILE_CORRUPT,  /* torn, empty, garbage: not "deleted" */
 };

@@ -146,6 +146,9 @@ enum idm_reason {
     X(make_tpm_cert) \
     X(renew_tpm_cert) \
     X(record_tpm_cert) /* another certificate of the TPM key: another identity, the same key */ \
+    X(adopt_store_cert) /* a CA's certificate in place of the one in the store */ \
+    X(adopt_tpm_cert) \
+    X(copy_tpm_cert) \
     X(make_legacy_key) \
     X(make_legacy_cert) \
     X(renew_legacy_pair) \
@@ -266,6 +269,7 @@ enum idm_request_kind {
     IDM_REQ_ABORT,
     IDM_REQ_IMPORT,        /* a key from outside becomes the device's */
     IDM_REQ_ADOPT,         /* a key that is in the TPM does */
+    IDM_REQ_CERT,          /* a CA's certificate for the active or the prepared key */
     IDM_REQ_RELEASE_RETRY, /* an operator's word about a hold */
     IDM_REQ_RELEASE_LEGACY,
     IDM_REQ_RELEASE_EPOCH,
@@ -279,7 +283,9 @@ struct idm_request {
     bool late;                /* a hook whose installation is not the open one */
     bool without_tpm;         /* RESET: the operator says that the chip is gone */
     bool clears;              /* RESET: by TPM2_Clear */
-    const char *unfit;        /* IMPORT, ADOPT, REUSE: why that key may not be ours; NULL: it may */
+    const char *unfit;        /* IMPORT, ADOPT, REUSE: why that key may not be ours; CERT: why that
+                                 certificate may not; NULL: it may */
+    bool prepared;            /* CERT: for the identity that a migration prepared */
     bool key_certified;       /* the same: the config certificate is that key's */
     enum idm_reason held_for; /* RELEASE: what the boot loop before was held for; none: not held */
     enum idm_reason named;    /* RELEASE: the reason that the operator named */
@@ -310,6 +316,9 @@ const char *idm_reset_obstacle(const struct idm_facts *facts, const struct idm_r
 
 /* The same for a key that is given, adopted or used again, and refused. */
 const char *idm_key_obstacle(const struct idm_facts *facts, const struct idm_request *request);
+
+/* The same for a CA's certificate. */
+const char *idm_cert_obstacle(const struct idm_facts *facts, const struct idm_request *request);
 
 /* The reason behind IDM_R_by_chip and IDM_R_by_room; others as they are. */
 enum idm_reason idm_reason_resolve(enum idm_reason reason, const struct idm_facts *facts);

@@ -32,10 +32,11 @@ static inline bool pair_of_record(const struct idm_facts *f)
     return f->config_cert == IDM_FILE_SOFTWARE && f->config_key == IDM_FILE_SOFTWARE;
 }
 
-/* A complete matching pair that nobody recorded: a legacy image or a person put it there. */
+/* A complete matching pair that nobody recorded: a legacy image or a person put it there. A pair with
+ * the certificate before a renewal is ours. */
 static inline bool foreign_pair(const struct idm_facts *f)
 {
-    return f->config_pair_fits && !pair_of_record(f);
+    return f->config_pair_fits && !pair_of_record(f) && f->config_cert != IDM_FILE_FORMER;
 }
 
 static inline bool plain_key(const struct idm_facts *f)

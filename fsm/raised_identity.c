@@ -125,6 +125,13 @@ RAISED(legacy_won)
     return tpm_active(f) && !f->announced && foreign_pair(f);
 }
 
+RAISED(renewal_unfinished)
+{
+    REQUEST_UNUSED;
+    return (holds_pair(f->state) || f->state == IDM_S_tpm) && f->config_cert == IDM_FILE_FORMER &&
+           plain_pair(f);
+}
+
 RAISED(legacy_pair_changed)
 {
     REQUEST_UNUSED;

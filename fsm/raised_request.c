@@ -240,6 +240,39 @@ RAISED(given_key_taken)
     return giving(r);
 }
 
+/* ---- a CA's certificate ---- */
+
+const char *idm_cert_obstacle(const struct idm_facts *f, const struct idm_request *r)
+{
+    if (f->held)
+        return "the device is held: idmode hold show names the ways out";
+    if (!holds_pair(f->state) && f->state != IDM_S_tpm)
+        return "no identity is active";
+    if (r->prepared && f->state != IDM_S_migrating)
+        return "nothing is prepared";
+    if (!r->prepared && f->state == IDM_S_migrating)
+        return "a migration is prepared: its certificate goes with --prepared, the active one is "
+               "renewed after idmode migrate commit or abort";
+    if (f->intent != IDM_INTENT_none)
+        return "the switch to the TPM is open: boot first";
+    if (tpm_active(f) && f->proof != IDM_PROOF_GIVEN)
+        return "the TPM key has not proven itself in this boot";
+    if (!f->clock_good)
+        return "the clock is implausible: nobody can say whether the certificate is valid";
+    return r->unfit;
+}
+
+RAISED(cert_offered_misfits)
+{
+    return r->kind == IDM_REQ_CERT && idm_cert_obstacle(f, r);
+}
+
+RAISED(cert_offered_fits)
+{
+    (void)f;
+    return r->kind == IDM_REQ_CERT;
+}
+
 static bool releasing(const struct idm_request *r)
 {
     return r->kind == IDM_REQ_RELEASE_RETRY || r->kind == IDM_REQ_RELEASE_LEGACY ||

@@ -53,6 +53,8 @@
 #define HERE           "the operator's word: this disk stays here; the chip's keys may be another disk's"
 #define UNPREPARED     "nothing is prepared"
 #define GIVEN_LATE     "there it is given_key_refused"
+#define CERT_MISFITS   "there it is cert_offered_misfits"
+#define RENEWED        "the record names the renewed one: a cut came before it was copied there"
 
 /* ---- cells ---- */
 

@@ -103,6 +103,7 @@ const char *idm_file_words(enum idm_file_fact fact)
         [IDM_FILE_SOFTWARE] = "the recorded software identity's",
         [IDM_FILE_TPM] = "the recorded TPM identity's",
         [IDM_FILE_DEAD] = "of an identity that was given up",
+        [IDM_FILE_FORMER] = "the software identity's before its renewal",
         [IDM_FILE_OTHER] = "good, but not on record",
         [IDM_FILE_CORRUPT] = "damaged",
     };

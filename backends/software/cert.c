@@ -26,14 +26,15 @@ static int parse_block(const struct idm_pem_block *block, X509 **ret, struct idm
     return 0;
 }
 
-/* The first certificate and the bytes that it was read from; all others must parse as well. */
-static int parse_chain(const struct idm_bytes *pem, X509 **ret, struct idm_bytes *ret_der,
-                       struct idm_error *err)
+int idm_chain_parse(const struct idm_bytes *pem, STACK_OF(X509) * *ret, struct idm_bytes *ret_der,
+                    struct idm_error *err)
 {
     _cleanup_pem_block_ struct idm_pem_block block = {0};
     _cleanup_bytes_ struct idm_bytes der = {0};
-    _cleanup_x509_ X509 *first = NULL;
+    _cleanup_x509_stack_ STACK_OF(X509) *chain = sk_X509_new_null();
     struct idm_pem_cursor cursor = {.at = (const char *)pem->data, .left = pem->size};
+    if (!chain)
+        return idm_ossl_fail(err, IDM_E_MEMORY, what, idm_error_sentence(IDM_E_MEMORY));
     for (;;) {
         _cleanup_x509_ X509 *cert = NULL;
         int r = idm_pem_next(&cursor, what, &block, err);
@@ -44,19 +45,32 @@ static int parse_chain(const struct idm_bytes *pem, X509 **ret, struct idm_bytes
         r = parse_block(&block, &cert, err);
         if (r < 0)
             return r;
-        if (first)
-            continue;
-        idm_bytes_move(&der, &block.der);
-        first = cert;
+        if (!sk_X509_num(chain))
+            idm_bytes_move(&der, &block.der);
+        if (!sk_X509_push(chain, cert))
+            return idm_ossl_fail(err, IDM_E_MEMORY, what, idm_error_sentence(IDM_E_MEMORY));
         cert = NULL;
     }
-    if (!first)
+    if (!sk_X509_num(chain))
         return idm_fail(err, IDM_E_CORRUPT, what,
                         pem->size ? "no certificate in it" : "the file is empty");
-    *ret = first;
-    first = NULL;
+    *ret = chain;
+    chain = NULL;
     idm_bytes_move(ret_der, &der);
     return 0;
+}
+
+/* A damaged or missing issuer shows in a smaller number. */
+static unsigned int links_of(STACK_OF(X509) * chain)
+{
+    int links = 1;
+    while (links < sk_X509_num(chain)) {
+        EVP_PKEY *issuer = X509_get0_pubkey(sk_X509_value(chain, links));
+        if (!issuer || X509_verify(sk_X509_value(chain, links - 1), issuer) != 1)
+            break;
+        links++;
+    }
+    return (unsigned int)links;
 }
 
 /* A certificate signed by itself has a checksum in its signature: a damaged bit shows. */
@@ -68,7 +82,7 @@ static int check_own_signature(X509 *cert, EVP_PKEY *key, struct idm_error *err)
 }
 
 /* Not through time_t, which ends in 2038 on some devices. */
-static bool seconds_of(const ASN1_TIME *time, int64_t *ret)
+bool idm_cert_seconds(const ASN1_TIME *time, int64_t *ret)
 {
     int days = 0, seconds = 0;
     ASN1_TIME *epoch = ASN1_TIME_new();
@@ -120,18 +134,20 @@ static int read_once(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP
                      struct idm_error *err)
 {
     _ossl_queue_ bool queue = idm_ossl_begin();
-    _cleanup_x509_ X509 *cert = NULL;
+    _cleanup_x509_stack_ STACK_OF(X509) *chain = NULL;
     _cleanup_bytes_ struct idm_bytes der = {0};
     struct idm_cert_info info = {0};
     struct idm_key_info key_info;
-    int r = parse_chain(pem, &cert, &der, err);
+    int r = idm_chain_parse(pem, &chain, &der, err);
     if (r < 0)
         return r;
+    X509 *cert = sk_X509_value(chain, 0);
+    info.links = links_of(chain);
     EVP_PKEY *key = X509_get0_pubkey(cert);
     if (!key)
         return idm_ossl_corrupt(err, what, "its public key is not understood");
-    if (!seconds_of(X509_get0_notBefore(cert), &info.not_before) ||
-        !seconds_of(X509_get0_notAfter(cert), &info.not_after))
+    if (!idm_cert_seconds(X509_get0_notBefore(cert), &info.not_before) ||
+        !idm_cert_seconds(X509_get0_notAfter(cert), &info.not_after))
         return idm_ossl_corrupt(err, what, "its dates are not understood");
     if (!subject_of(cert, info.subject, sizeof info.subject))
         return idm_ossl_corrupt(err, what, "its subject is not understood");

@@ -14,6 +14,7 @@
 #include "backends/backends.h"
 
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 /* The first certificate of `pem`; a chain may follow, and all of it must parse. IDM_E_CORRUPT also
  * when a self-signed certificate does not verify under its own key; IDM_E_MEMORY, IDM_E_CRYPTO. */
@@ -23,6 +24,14 @@ int idm_cert_inspect(const struct idm_bytes *pem, struct idm_cert_info *ret,
 /* The same, and its public key, which the caller frees with EVP_PKEY_free. */
 int idm_cert_read(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
                   struct idm_error *err) IDM_NODISCARD;
+
+/* All certificates of `pem` in their order, at least one, and the DER that the first was read from. The
+ * caller frees *ret with its certificates; errors as idm_cert_inspect. */
+int idm_chain_parse(const struct idm_bytes *pem, STACK_OF(X509) * *ret, struct idm_bytes *ret_der,
+                    struct idm_error *err) IDM_NODISCARD;
+
+/* Seconds since 1970, also where time_t ends in 2038. False: not a time. */
+bool idm_cert_seconds(const ASN1_TIME *time, int64_t *ret);
 
 /* Signs `hash` with the private key that belongs to the public key; 0 or a negative code, with *err
  * filled. */

@@ -3,6 +3,7 @@
 #include "backends/software/key.h"
 #include "backends/software/ossl.h"
 #include "backends/software/pem.h"
+#include "backends/software/profile.h"
 #include "backends/software/subject.h"
 
 #include <openssl/asn1t.h>
@@ -60,30 +61,6 @@ ASN1_SEQUENCE(tbs) =
     ASN1_item_free((ASN1_VALUE *)*certificate, ASN1_ITEM_rptr(certificate));
 }
 
-/* How keys of one kind sign certificates (RFC 5758, 3.2; RFC 4055, 5). */
-struct scheme {
-    const char *type;
-    int bits_max; /* of the key */
-    enum idm_digest digest;
-    int nid;
-    int parameters; /* ECDSA has none, RSA has NULL */
-};
-
-static const struct scheme *scheme_of(const EVP_PKEY *key)
-{
-    static const struct scheme schemes[] = {
-        {"EC", 256, IDM_SHA256, NID_ecdsa_with_SHA256, V_ASN1_UNDEF},
-        {"EC", 384, IDM_SHA384, NID_ecdsa_with_SHA384, V_ASN1_UNDEF},
-        {"EC", 571, IDM_SHA512, NID_ecdsa_with_SHA512, V_ASN1_UNDEF},
-        {"RSA", 16384, IDM_SHA256, NID_sha256WithRSAEncryption, V_ASN1_NULL},
-    };
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        if (EVP_PKEY_is_a(key, schemes[i].type) && EVP_PKEY_get_bits(key) <= schemes[i].bits_max)
-            return &schemes[i];
-    }
-    return NULL;
-}
-
 static bool set_serial(ASN1_INTEGER *serial)
 {
     unsigned char random[SERIAL_SIZE];
@@ -109,39 +86,11 @@ static bool set_time(ASN1_TIME *time, int64_t seconds)
     return ASN1_TIME_set_string_X509(time, text) == 1;
 }
 
-static bool add_extension(struct tbs *tbs, int nid, bool critical, void *content)
-{
-    X509_EXTENSION *extension = content ? X509V3_EXT_i2d(nid, critical, content) : NULL;
-    bool ok = extension && X509v3_add_ext(&tbs->extensions, extension, -1);
-    X509_EXTENSION_free(extension);
-    return ok;
-}
-
 static bool add_basic_constraints(struct tbs *tbs)
 {
     BASIC_CONSTRAINTS *content = BASIC_CONSTRAINTS_new(); /* CA is FALSE unless set */
-    bool ok = add_extension(tbs, NID_basic_constraints, true, content);
+    bool ok = idm_extension_add(&tbs->extensions, NID_basic_constraints, true, content);
     BASIC_CONSTRAINTS_free(content);
-    return ok;
-}
-
-static bool add_key_usage(struct tbs *tbs)
-{
-    enum { DIGITAL_SIGNATURE = 0 }; /* RFC 5280, 4.2.1.3: bit number */
-    ASN1_BIT_STRING *content = ASN1_BIT_STRING_new();
-    bool ok = content && ASN1_BIT_STRING_set_bit(content, DIGITAL_SIGNATURE, 1) &&
-              add_extension(tbs, NID_key_usage, true, content);
-    ASN1_BIT_STRING_free(content);
-    return ok;
-}
-
-static bool add_extended_key_usage(struct tbs *tbs)
-{
-    EXTENDED_KEY_USAGE *content = sk_ASN1_OBJECT_new_null();
-    bool ok = content && sk_ASN1_OBJECT_push(content, OBJ_nid2obj(NID_client_auth)) > 0 &&
-              sk_ASN1_OBJECT_push(content, OBJ_nid2obj(NID_server_auth)) > 0 &&
-              add_extension(tbs, NID_ext_key_usage, false, content);
-    sk_ASN1_OBJECT_free(content);
     return ok;
 }
 
@@ -154,7 +103,7 @@ static bool add_key_identifier(struct tbs *tbs)
     bool ok = content && X509_PUBKEY_get0_param(NULL, &bits, &size, NULL, tbs->key) == 1 &&
               idm_sha256(bits, (size_t)size, hash) == 0 &&
               ASN1_OCTET_STRING_set(content, hash, KEY_ID_SIZE) == 1 &&
-              add_extension(tbs, NID_subject_key_identifier, false, content);
+              idm_extension_add(&tbs->extensions, NID_subject_key_identifier, false, content);
     ASN1_OCTET_STRING_free(content);
     return ok;
 }
@@ -170,13 +119,8 @@ static bool set_public_key(struct tbs *tbs, const struct idm_bytes *spki)
     return true;
 }
 
-static bool set_algorithm(X509_ALGOR *algorithm, const struct scheme *scheme)
-{
-    return X509_ALGOR_set0(algorithm, OBJ_nid2obj(scheme->nid), scheme->parameters, NULL) == 1;
-}
-
 static int compose(struct certificate *certificate, const struct idm_cert_profile *profile,
-                   const EVP_PKEY *key, const struct scheme *scheme, struct idm_error *err)
+                   const EVP_PKEY *key, const struct idm_scheme *scheme, struct idm_error *err)
 {
     struct tbs *tbs = certificate->tbs;
     _cleanup_bytes_ struct idm_bytes spki = {0};
@@ -187,17 +131,17 @@ static int compose(struct certificate *certificate, const struct idm_cert_profil
     if (r < 0)
         return r;
     bool ok = ASN1_INTEGER_set_uint64(tbs->version, X509_VERSION_3) == 1 &&
-              set_serial(tbs->serial) && set_algorithm(tbs->algorithm, scheme) &&
-              set_algorithm(certificate->algorithm, scheme) &&
+              set_serial(tbs->serial) && idm_scheme_set(tbs->algorithm, scheme) &&
+              idm_scheme_set(certificate->algorithm, scheme) &&
               X509_NAME_set(&tbs->issuer, name) == 1 && X509_NAME_set(&tbs->subject, name) == 1 &&
               set_time(tbs->validity->notBefore, profile->not_before) &&
               set_time(tbs->validity->notAfter, profile->not_after) && set_public_key(tbs, &spki) &&
-              add_basic_constraints(tbs) && add_key_usage(tbs) && add_extended_key_usage(tbs) &&
+              add_basic_constraints(tbs) && idm_tls_usage_add(&tbs->extensions) &&
               add_key_identifier(tbs);
     return ok ? 0 : idm_ossl_fail(err, IDM_E_CRYPTO, what, "it cannot be composed");
 }
 
-static int sign_certificate(struct certificate *certificate, const struct scheme *scheme,
+static int sign_certificate(struct certificate *certificate, const struct idm_scheme *scheme,
                             idm_cert_sign_fn sign, void *sign_ctx, struct idm_error *err)
 {
     unsigned char hash[EVP_MAX_MD_SIZE];
@@ -266,7 +210,7 @@ int idm_cert_issue(const struct idm_cert_profile *profile, EVP_PKEY *public_key,
                    struct idm_bytes *ret_pem, struct idm_error *err)
 {
     _ossl_queue_ bool queue = idm_ossl_begin();
-    const struct scheme *scheme = scheme_of(public_key);
+    const struct idm_scheme *scheme = idm_scheme_of(public_key);
     if (!scheme)
         return idm_fail(err, IDM_E_USAGE, what, "keys of this kind sign no certificates here");
     int r = check_request(profile, public_key, algorithm, err);

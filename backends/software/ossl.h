@@ -46,11 +46,16 @@ IDM_OSSL_OWNER(x509, X509, X509_free)
 IDM_OSSL_OWNER(x509_name, X509_NAME, X509_NAME_free)
 IDM_OSSL_OWNER(bio, BIO, BIO_free_all)
 #undef IDM_OSSL_OWNER
+static inline void idm_x509_stack_done(STACK_OF(X509) * *chain)
+{
+    sk_X509_pop_free(*chain, X509_free);
+}
 
-#define _cleanup_pkey_      __attribute__((cleanup(idm_pkey_done)))
-#define _cleanup_pkey_ctx_  __attribute__((cleanup(idm_pkey_ctx_done)))
-#define _cleanup_x509_      __attribute__((cleanup(idm_x509_done)))
-#define _cleanup_x509_name_ __attribute__((cleanup(idm_x509_name_done)))
-#define _cleanup_bio_       __attribute__((cleanup(idm_bio_done)))
+#define _cleanup_pkey_       __attribute__((cleanup(idm_pkey_done)))
+#define _cleanup_pkey_ctx_   __attribute__((cleanup(idm_pkey_ctx_done)))
+#define _cleanup_x509_       __attribute__((cleanup(idm_x509_done)))
+#define _cleanup_x509_name_  __attribute__((cleanup(idm_x509_name_done)))
+#define _cleanup_x509_stack_ __attribute__((cleanup(idm_x509_stack_done)))
+#define _cleanup_bio_        __attribute__((cleanup(idm_bio_done)))
 
 #endif

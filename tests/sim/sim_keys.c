@@ -163,7 +163,7 @@ static int cert_inspect(void *self, const struct idm_bytes *pem, struct idm_cert
 {
     uint32_t cert = 0;
     uint32_t key = 0;
-    struct idm_cert_info info = {.subject = "CN=sim"};
+    struct idm_cert_info info = {.subject = "CN=sim", .links = 1};
     int rc = idm_sim_asks(self, IDM_E_MEMORY);
     if (rc == 0 && !idm_sim_parse_cert(pem, &cert, &key, &info.not_before, &info.not_after))
         rc = IDM_E_CORRUPT;
@@ -227,6 +227,42 @@ static int cert_issue(void *self, const struct idm_cert_profile *profile,
                         idm_sim_new_id(self), key, profile->not_before, profile->not_after);
 }
 
+static int cert_request(void *self, const char *subject, const struct idm_bytes *cert_pem,
+                        const struct idm_signer *signer, struct idm_bytes *ret_pem,
+                        struct idm_error *err)
+{
+    uint32_t cert = 0;
+    uint32_t key = 0;
+    uint32_t signing = 0;
+    int64_t from = 0;
+    int64_t to = 0;
+    bool chip = signer->kind != IDM_SIGNER_SOFTWARE;
+    int rc = idm_sim_asks(self, chip ? IDM_E_TPM_OTHER : IDM_E_CRYPTO);
+    if (rc == 0)
+        rc = signing_key(self, signer, &signing);
+    if (rc == 0 && !idm_sim_parse_cert(cert_pem, &cert, &key, &from, &to))
+        rc = IDM_E_CORRUPT;
+    if (rc == 0 && key != signing)
+        rc = IDM_E_MISMATCH;
+    if (rc)
+        return idm_fail(err, rc, "request a certificate", "%s", idm_error_sentence(rc));
+    return idm_sim_text(ret_pem, "REQUEST KEY %" PRIu32 " FOR %s\n", key, subject);
+}
+
+static int cert_check(void *self, const struct idm_bytes *pem, int64_t now,
+                      struct idm_cert_info *ret, struct idm_bytes *ret_pem, struct idm_error *err)
+{
+    struct idm_cert_info info = {0};
+    int rc = cert_inspect(self, pem, &info, err);
+    if (rc == 0 && (now < info.not_before || now > info.not_after))
+        rc = idm_fail(err, IDM_E_REFUSED, "check a certificate", "it is not valid now");
+    if (rc == 0)
+        rc = idm_bytes_set(ret_pem, pem->data, pem->size);
+    if (rc == 0)
+        *ret = info;
+    return rc;
+}
+
 /* A signature is the key's number and the digest's first bytes. */
 static int sign(void *self, const struct idm_signer *signer, enum idm_digest digest,
                 const uint8_t *hash, struct idm_signature *ret, struct idm_error *err)
@@ -269,6 +305,8 @@ void idm_sim_keys(struct idm_backends *backends)
     backends->tss2_inspect = tss2_inspect;
     backends->key_generate = key_generate;
     backends->cert_issue = cert_issue;
+    backends->cert_request = cert_request;
+    backends->cert_check = cert_check;
     backends->sign = sign;
     backends->verify = verify;
 }

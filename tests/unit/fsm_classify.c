@@ -111,7 +111,9 @@ static bool files_fit(const struct idm_facts *f)
     if (key == IDM_FILE_DEAD && f->state != IDM_S_resetting)
         return false;
     bool of_record = cert == IDM_FILE_SOFTWARE && key == IDM_FILE_SOFTWARE;
-    bool may_fit = of_record ||
+    if (cert == IDM_FILE_FORMER && !has_software(f))
+        return false;
+    bool may_fit = of_record || (cert == IDM_FILE_FORMER && key == IDM_FILE_SOFTWARE) ||
                    (cert == IDM_FILE_OTHER && (key == IDM_FILE_SOFTWARE || key == IDM_FILE_OTHER));
     if (of_record ? !f->config_pair_fits : f->config_pair_fits && !may_fit)
         return false;
@@ -430,7 +432,8 @@ static void judge_one_way(const struct idm_facts *f, const struct idm_verdict *v
         EXPECT(!does(&v->cell, IDM_A_put_tpm_cert_in_config) &&
                    !does(&v->cell, IDM_A_remove_config_key),
                "I1 the view was taken");
-    if (f->config_pair_fits && !pair && f->state != IDM_S_none)
+    bool former = f->config_cert == IDM_FILE_FORMER; /* ours, before its renewal */
+    if (f->config_pair_fits && !pair && !former && f->state != IDM_S_none)
         EXPECT(!does(&v->cell, IDM_A_restore_config_key) &&
                    !does(&v->cell, IDM_A_put_tpm_cert_in_config) &&
                    v->cell.plan != IDM_P_make_legacy_pair,
@@ -516,7 +519,8 @@ static struct idm_request draw_request(void)
     r.clears = r.kind == IDM_REQ_RESET && seldom();
     bool given =
         r.kind == IDM_REQ_IMPORT || r.kind == IDM_REQ_ADOPT || r.kind == IDM_REQ_RELEASE_REUSE;
-    r.unfit = given && seldom() ? "unfit" : NULL;
+    r.unfit = (given || r.kind == IDM_REQ_CERT) && seldom() ? "unfit" : NULL;
+    r.prepared = r.kind == IDM_REQ_CERT && coin();
     r.key_certified = given && seldom();
     r.held_for = coin() ? (enum idm_reason)draw(IDM_REASON_COUNT) : IDM_R_record_corrupt;
     r.named = coin() ? r.held_for : (enum idm_reason)draw(IDM_REASON_COUNT);
@@ -539,6 +543,11 @@ static void judge_request(const struct idm_facts *f, const struct idm_request *r
                    (f->config_key == IDM_FILE_ABSENT || r->kind == IDM_REQ_RELEASE_REUSE ||
                     f->state == IDM_S_blank),
                "I2 a key over an identity");
+    if (r->kind == IDM_REQ_CERT) /* contract 2: refused unless it fits */
+        EXPECT(!r->unfit && f->clock_good && !f->held && v->cell.next == f->state &&
+                   r->prepared == (f->state == IDM_S_migrating) &&
+                   (!tpm_active(f) || f->proof == IDM_PROOF_GIVEN),
+               "I2 a certificate that does not fit");
     if (r->kind == IDM_REQ_COMMIT)
         EXPECT(f->trial == IDM_FACT_NO && f->proof == IDM_PROOF_GIVEN && !f->held, "I5 commit");
     if (r->kind == IDM_REQ_RESET && f->state != IDM_S_resetting) /* I8 > I5: it only goes on */

@@ -344,6 +344,31 @@ Test(fsm_golden, keys_that_are_given)
         release_refused, REFUSE, none, none, nothing);
 }
 
+#define RENEWAL  ((struct idm_request){.kind = IDM_REQ_CERT})
+#define PREPARED ((struct idm_request){.kind = IDM_REQ_CERT, .prepared = true})
+#define MISFIT   ((struct idm_request){.kind = IDM_REQ_CERT, .unfit = "it has expired"})
+
+Test(fsm_golden, renewal)
+{
+    ASK("table: cert_offered_fits", software, AS_IS, RENEWAL, cert_offered_fits, GO, software, none,
+        renew_software);
+    ASK("table: cert_offered_fits", dual, AS_IS, RENEWAL, cert_offered_fits, GO, tpm_dual, none,
+        renew_tpm);
+    ASK("table: config holds that identity", tpm, AS_IS, RENEWAL, cert_offered_fits, GO, tpm, none,
+        renew_tpm_alone);
+    ASK("table: migrating, the prepared certificate only", migrating, AS_IS, PREPARED,
+        cert_offered_fits, GO, migrating, none, renew_tpm);
+    ASK("the same", migrating, AS_IS, RENEWAL, cert_offered_misfits, REFUSE, migrating, none,
+        nothing);
+    ASK("contract 2: refused unless it fits", dual, AS_IS, MISFIT, cert_offered_misfits, REFUSE,
+        tpm_dual, none, nothing);
+    ASK("I12", software, f.clock_good = false, RENEWAL, cert_offered_misfits, REFUSE, software,
+        none, nothing);
+    ASK("I3", tpm, f.held = true, RENEWAL, cert_offered_misfits, REFUSE, tpm, none, nothing);
+    BOOT("a cut before the copy that is in use", software, f.config_cert = IDM_FILE_FORMER,
+         renewal_unfinished, GO, software, none, restore_view);
+}
+
 #define STAY_HERE                                                                                  \
     ((struct idm_request){                                                                         \
         .kind = IDM_REQ_RELEASE_NEW, .held_for = IDM_R_cloned, .named = IDM_R_cloned})

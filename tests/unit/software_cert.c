@@ -416,7 +416,11 @@ Test(software_cert, chains)
     for (size_t i = 0; i < 3; i++) {
         _cleanup_bytes_ struct idm_bytes pem = slurp(same[i]);
         cr_assert_eq(idm_cert_inspect(&pem, &chain, &err), 0, "%s: %s", same[i], err.why);
-        cr_assert_eq(memcmp(&leaf, &chain, sizeof leaf), 0);
+        cr_assert_eq(chain.links, i == 0 ? 2 : 1,
+                     "a chain counts as far as each signed the one before");
+        cr_assert_arr_eq(chain.sha256, leaf.sha256, IDM_SHA256_SIZE);
+        cr_assert_arr_eq(chain.spki, leaf.spki, IDM_SHA256_SIZE);
+        cr_assert_str_eq(chain.subject, leaf.subject);
     }
     refuses_file("torn", "cut short");
     refuses_file("with-key", "unexpected PEM block: PRIVATE KEY");
