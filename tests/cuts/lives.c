@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SCENARIOS IDM_TEST_SOURCE_DIR "/tests/scenarios"
+#define OWN       IDM_TEST_SOURCE_DIR "/tests/cuts/lives"
 /* Of a life that is chosen for one more plan: opening a device costs as much as these many steps. */
 #define COST_OF_LIFE 3u
 
@@ -68,13 +69,14 @@ static int is_scenario(const struct dirent *entry)
     return n > 5 && strcmp(entry->d_name + n - 5, ".yaml") == 0;
 }
 
-static int read_one(struct cuts *cuts, const char *name)
+static int read_one(struct cuts *cuts, const char *directory, const char *name)
 {
     struct cuts_life *life = &cuts->lives[cuts->lives_count];
     struct lab_scenario_error error;
     char path[1024];
 
-    snprintf(path, sizeof(path), "%s/%s", SCENARIOS, name);
+    *life = (struct cuts_life){.own = strcmp(directory, OWN) == 0};
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
     if (lab_scenario_read(&life->scenario, path, &error) != 0)
         return cuts_fail(cuts, "%s: %.*s", name, 500, error.text);
     if (life->scenario.world != LAB_WORLD_ANY) { /* both worlds have to live it */
@@ -87,19 +89,22 @@ static int read_one(struct cuts *cuts, const char *name)
     return life->plans != NULL ? 0 : cuts_fail(cuts, "out of memory");
 }
 
-static int read_all(struct cuts *cuts)
+static int read_all(struct cuts *cuts, const char *directory)
 {
     struct dirent **names = NULL;
-    int n = scandir(SCENARIOS, &names, is_scenario, alphasort), result = 0;
+    int n = scandir(directory, &names, is_scenario, alphasort), result = 0;
+    struct cuts_life *more;
 
     if (n <= 0)
-        return cuts_fail(cuts, "%s: %s", SCENARIOS, n < 0 ? strerror(errno) : "no scenario");
-    cuts->lives = calloc((size_t)n, sizeof(*cuts->lives));
+        return cuts_fail(cuts, "%s: %s", directory, n < 0 ? strerror(errno) : "no scenario");
+    more = reallocarray(cuts->lives, cuts->lives_count + (size_t)n, sizeof(*more));
+    if (more == NULL)
+        result = cuts_fail(cuts, "out of memory");
+    else
+        cuts->lives = more;
     for (int i = 0; i < n; i++) {
-        if (cuts->lives == NULL)
-            result = cuts_fail(cuts, "out of memory");
         if (result == 0)
-            result = read_one(cuts, names[i]->d_name);
+            result = read_one(cuts, directory, names[i]->d_name);
         free(names[i]);
     }
     free(names);
@@ -129,6 +134,21 @@ static uint64_t plans_in(const char *trace)
     return plans;
 }
 
+int cuts_act(struct lab_timeline *t, const struct cuts_life *life, size_t i, struct lab_stop *stop)
+{
+    const struct lab_step *step = &life->scenario.steps[i];
+    const struct lab_cut cut = {.kind = LAB_CUT_AFTER_NAMED, .name = step->cut_name};
+    bool named = life->own && step->cut == LAB_CUT_NAMED;
+
+    if (lab_timeline_act(t, step, i, NULL, named ? &cut : NULL, stop) != 0)
+        return -1;
+    if (!named || t->now->moment.result.was_cut)
+        return 0;
+    *stop = (struct lab_stop){.what = "cut"};
+    snprintf(stop->found, sizeof(stop->found), "there was no %s", step->cut_name);
+    return -1;
+}
+
 static int live_in_memory(struct cuts *cuts, struct cuts_life *life)
 {
     const struct lab_scenario *scenario = &life->scenario;
@@ -142,7 +162,7 @@ static int live_in_memory(struct cuts *cuts, struct cuts_life *life)
         if (step->action == LAB_DO_label)
             result = lab_timeline_pass(&t, step, i, &stop);
         else
-            result = lab_timeline_act(&t, step, i, NULL, NULL, &stop);
+            result = cuts_act(&t, life, i, &stop);
         if (result == 0 && lab_runs_idmode(step->action))
             life->plans[i] = plans_in(t.now->moment.sight.trace);
         cuts->reached |= life->plans[i];
@@ -204,7 +224,7 @@ static void choose(struct cuts *cuts)
 
 int cuts_choose(struct cuts *cuts)
 {
-    if (read_all(cuts) != 0)
+    if (read_all(cuts, SCENARIOS) != 0 || read_all(cuts, OWN) != 0)
         return -1;
     for (size_t i = 0; i < cuts->lives_count; i++) {
         if (live_in_memory(cuts, &cuts->lives[i]) != 0)

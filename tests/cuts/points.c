@@ -139,9 +139,9 @@ static int live(struct cuts *cuts, size_t life)
 
         if (step->action == LAB_DO_label)
             result = lab_timeline_pass(&t, step, i, &stop);
-        else if (cuts->lives[life].plans[i] != 0)
+        else if (cuts->lives[life].plans[i] != 0 && step->cut != LAB_CUT_NAMED)
             result = log_step(cuts, &t, life, i);
-        else if (lab_timeline_act(&t, step, i, NULL, NULL, &stop) != 0)
+        else if (cuts_act(&t, &cuts->lives[life], i, &stop) != 0)
             result = cuts_fail(cuts, "%s", stop.found);
         if (result != 0) {
             memcpy(why, cuts->error, sizeof(why));

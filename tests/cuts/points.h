@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* points.h - where the shipped programs are killed: which lives, at which moments of them.
  *
- *     tests/scenarios ──► simulated world: which plan runs in which step of which scenario?
+ *     tests/scenarios, tests/cuts/lives ──► simulated world: which plan runs in which step of which scenario?
  *                           │ the fewest steps that reach every plan
  *                           ▼
  *     real world ──► each of these steps once, logged: calls that change something, commands to the chip
@@ -31,6 +31,7 @@ enum cuts_program {
 
 struct cuts_life {
     struct lab_scenario scenario;
+    bool own; /* of tests/cuts/lives: after a `cut: NAME` the next step decides what happens */
     uint64_t *plans; /* owned; of each step: bit per enum idm_plan */
     size_t steps;    /* that are lived; 0: it is not chosen */
 };
@@ -74,6 +75,9 @@ void cuts_free(struct cuts *cuts);
 /* Are the calls logged in `path` in durable order? Each new name stands for bytes that were synced
  * before, and its directory is synced before anything else of that file system is touched. */
 int cuts_order(struct cuts *cuts, const char *path);
+
+/* The step as the life has it, its own cut included. */
+int cuts_act(struct lab_timeline *t, const struct cuts_life *life, size_t i, struct lab_stop *stop);
 
 enum cuts_program cuts_program_of(const struct lab_step *step);
 int cuts_fail(struct cuts *cuts, const char *format, ...) __attribute__((format(printf, 2, 3)));
