@@ -57,14 +57,17 @@ static int give(const struct idm_options *options, struct idm_ask *ask, const ch
     if (path && idm_read_given(path, &key, &err))
         return idm_say_error(options, options->word[0], &err);
     ask->key = path ? &key : NULL;
-    return idm_run_request(options, ask, false);
+    int rc = idm_run_request(options, ask, false);
+    ask->key = NULL;
+    return rc;
 }
 
 int idm_command_import(const struct idm_options *options)
 {
     if (!options->key)
         return idm_misuse(options, "import", "say which key: --key FILE");
-    int rc = give(options, &(struct idm_ask){.kind = IDM_REQ_IMPORT}, options->key);
+    struct idm_ask ask = {.kind = IDM_REQ_IMPORT};
+    int rc = give(options, &ask, options->key);
     if (rc == IDM_EXIT_DONE)
         idm_warn(options, "import: %s still holds the private key: destroy it", options->key);
     return rc;

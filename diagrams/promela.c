@@ -52,8 +52,9 @@ static void print_numbers(FILE *out)
 static void print_cell(FILE *out, enum idm_event event, enum idm_state state)
 {
     struct idm_cell cell = idm_table_cell(event, state);
-    (void)fprintf(out, "  :: r_state == %u -> kind = %u; next = %u; plan = %u\n", state,
-                  (unsigned int)cell.kind, (unsigned int)cell.next, (unsigned int)cell.plan);
+    (void)fprintf(out, "  :: r_state == %u -> kind = %u; next = %u; plan = %u\n",
+                  (unsigned int)state, (unsigned int)cell.kind, (unsigned int)cell.next,
+                  (unsigned int)cell.plan);
 }
 
 static void print_row(FILE *out, enum idm_event event)

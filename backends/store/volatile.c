@@ -27,10 +27,11 @@ static bool in_memory(int fd)
 static char *upper_of(char *line, dev_t dev)
 {
     static const char option[] = "upperdir=";
-    unsigned int major_number = 0;
-    unsigned int minor_number = 0;
-    if (sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) != 2 ||
-        makedev(major_number, minor_number) != dev)
+    char wanted[32]; /* the third field, after the mount's number and its parent's */
+    (void)snprintf(wanted, sizeof wanted, "%u:%u ", major(dev), minor(dev));
+    const char *at = strchr(line, ' ');
+    at = at ? strchr(at + 1, ' ') : NULL;
+    if (!at || strncmp(at + 1, wanted, strlen(wanted)) != 0)
         return NULL;
     char *type = strstr(line, " - overlay ");
     char *upper = type ? strstr(type, option) : NULL;
