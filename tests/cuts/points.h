@@ -72,9 +72,9 @@ int cuts_record(struct cuts *cuts);
 size_t cuts_draw(struct cuts *cuts, uint64_t seed, size_t count, size_t *ret_points);
 void cuts_free(struct cuts *cuts);
 
-/* Are the calls logged in `path` in durable order? Each new name stands for bytes that were synced
+/* Are the calls logged in `log` in durable order? Each new name stands for bytes that were synced
  * before, and its directory is synced before anything else of that file system is touched. */
-int cuts_order(struct cuts *cuts, const char *path);
+int cuts_order(struct cuts *cuts, const char *log);
 
 /* The step as the life has it, its own cut included. */
 int cuts_act(struct lab_timeline *t, const struct cuts_life *life, size_t i, struct lab_stop *stop);
