@@ -304,14 +304,18 @@ uint64_t idm_record_counter_target(const struct idm_record *record)
     return record->witness + 1;
 }
 
+static bool is_tombstone_of(const struct idm_tombstone *tomb, uint8_t kind, const uint8_t *value,
+                            size_t size)
+{
+    return tomb->kind == kind && memcmp(tomb->value, value, size) == 0;
+}
+
 static bool is_dead(const struct idm_record *record, uint8_t kind, const uint8_t *value,
                     size_t size)
 {
-    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
-        const struct idm_tombstone *tomb = &record->tombstones[i];
-        if (tomb->kind == kind && memcmp(tomb->value, value, size) == 0)
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++)
+        if (is_tombstone_of(&record->tombstones[i], kind, value, size))
             return true;
-    }
     return false;
 }
 
@@ -335,19 +339,21 @@ bool idm_record_has_tombstones(const struct idm_record *record, bool names_too)
     return false;
 }
 
+/* What is buried again becomes the youngest: it must outlive what is buried with it. */
 static void bury(struct idm_record *record, uint8_t kind, const uint8_t *value, size_t size)
 {
-    if (idm_all_zero(value, size) || is_dead(record, kind, value, size))
+    struct idm_tombstone kept[IDM_TOMBSTONES + 1] = {0};
+    size_t count = 0;
+    if (idm_all_zero(value, size))
         return;
-    size_t place = 0;
-    while (place < IDM_TOMBSTONES && record->tombstones[place].kind != IDM_TOMB_FREE)
-        place++;
-    if (place == IDM_TOMBSTONES) {
-        place = IDM_TOMBSTONES - 1;
-        memmove(record->tombstones, record->tombstones + 1, place * sizeof *record->tombstones);
+    for (size_t i = 0; i < IDM_TOMBSTONES; i++) {
+        const struct idm_tombstone *tomb = &record->tombstones[i];
+        if (tomb->kind != IDM_TOMB_FREE && !is_tombstone_of(tomb, kind, value, size))
+            kept[count++] = *tomb;
     }
-    record->tombstones[place] = (struct idm_tombstone){.kind = kind};
-    memcpy(record->tombstones[place].value, value, size);
+    kept[count].kind = kind;
+    memcpy(kept[count].value, value, size);
+    memcpy(record->tombstones, kept + (count == IDM_TOMBSTONES), sizeof record->tombstones);
 }
 
 void idm_record_bury_name(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE])

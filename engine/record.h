@@ -187,8 +187,8 @@ uint64_t idm_record_counter_target(const struct idm_record *record);
 bool idm_record_is_dead_name(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
 bool idm_record_is_dead_spki(const struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE]);
 bool idm_record_has_tombstones(const struct idm_record *record, bool names_too);
-/* Adds it once; an all-zero value is not added. When all places are taken the oldest goes: it was
- * buried or is unreachable. */
+/* Adds it, or makes it the youngest where it is there; an all-zero value is not added. When all places are
+ * taken the oldest goes: it was buried or is unreachable. */
 void idm_record_bury_name(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
 void idm_record_bury_spki(struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE]);
 void idm_record_note_foreign(struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);

@@ -424,6 +424,27 @@ Test(engine_record, tombstones_are_added_once_and_the_oldest_goes)
     cr_assert(idm_record_is_dead_name(&r, name));
 }
 
+/* A plan that is run again buries the same values again: none of them may push another out. */
+Test(engine_record, what_is_buried_again_is_not_the_next_to_go)
+{
+    struct idm_record r = {0};
+    uint8_t name[IDM_NAME_SIZE];
+    uint8_t other[IDM_NAME_SIZE];
+    for (unsigned int i = 1; i <= IDM_TOMBSTONES; i++) {
+        name_of(i, name);
+        idm_record_bury_name(&r, name);
+    }
+    name_of(1, name);
+    name_of(99, other);
+    idm_record_bury_name(&r, name);
+    idm_record_bury_spki(&r, other);
+    cr_expect(idm_record_is_dead_name(&r, name), "what was just buried");
+    cr_expect(idm_record_is_dead_spki(&r, other));
+    cr_expect_eq(tombs(&r), IDM_TOMBSTONES);
+    name_of(2, name);
+    cr_expect(!idm_record_is_dead_name(&r, name), "the oldest goes");
+}
+
 Test(engine_record, names_may_stay_dead_when_keys_are_buried)
 {
     struct idm_record r = {0};
