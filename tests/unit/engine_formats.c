@@ -126,9 +126,14 @@ Test(engine_formats, nobody_writes_over_what_a_newer_program_wrote)
     const struct idm_sim_blob *b = sim.files[IDM_F_CONFIG_RECORD];
     cr_expect_eq(idm_sim_boot(&sim, &outcome), IDM_EXIT_HELD);
     cr_expect_eq(outcome.held_for, IDM_R_record_newer);
-    for (enum idm_request_kind kind = IDM_REQ_PRE_INSTALL; kind <= IDM_REQ_RELEASE_REUSE; kind++) {
-        if (kind == IDM_REQ_IMPORT || kind == IDM_REQ_ADOPT)
-            continue; /* they come with a key */
+    /* those that come with nothing else */
+    static const enum idm_request_kind kinds[] = {
+        IDM_REQ_PRE_INSTALL, IDM_REQ_POST_INSTALL,  IDM_REQ_INSTALL_FAILED, IDM_REQ_COMMITTED,
+        IDM_REQ_ROLLBACK,    IDM_REQ_RESET,         IDM_REQ_PREPARE,        IDM_REQ_COMMIT,
+        IDM_REQ_ABORT,       IDM_REQ_RELEASE_RETRY, IDM_REQ_RELEASE_LEGACY, IDM_REQ_RELEASE_EPOCH,
+        IDM_REQ_RELEASE_NEW, IDM_REQ_RELEASE_REUSE};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        enum idm_request_kind kind = kinds[i];
         struct idm_ask ask = {.kind = kind, .target = &target, .named = IDM_R_record_newer};
         (void)idm_sim_run(&sim, &ask, &outcome);
         cr_expect(sim.files[IDM_F_PERSIST_RECORD] == a && sim.files[IDM_F_CONFIG_RECORD] == b,
