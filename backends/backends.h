@@ -99,6 +99,7 @@ struct idm_cert_info {
     int64_t not_before;              /* seconds since 1970-01-01 UTC */
     int64_t not_after;
     unsigned int links; /* 1, and one for each certificate after it that signed the one before */
+    bool self_signed;   /* by the key that is in it */
     char subject[256];  /* RFC 2253, cut with "…" when longer */
 };
 

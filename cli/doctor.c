@@ -115,6 +115,10 @@ static void look_at_certificate(json_t *findings, struct idm_session *s)
                        "expired %" PRId64 " days ago (renew it: idmode csr, "
                        "idmode cert install FILE)",
                        -days);
+    else if (info.self_signed && s->settings.certificate == IDM_CERT_CA)
+        (void)snprintf(text, sizeof text,
+                       "self-signed, until the authority's is installed (idmode csr, idmode cert "
+                       "install FILE)");
     else
         (void)snprintf(text, sizeof text, "valid for %" PRId64 " days%s", days,
                        info.not_after - now.now < SOON

@@ -142,7 +142,10 @@ static const char *hsm_status(const struct idm_engine *e, const struct idm_outco
 
 static void add_heading(json_t *doc, const struct idm_engine *e, const struct idm_outcome *o)
 {
-    const char *info = o->mode == IDM_MODE_TPM        ? "the TPM holds the identity"
+    bool imported = e->record.origin & IDM_KEY_IMPORTED;
+    const char *info = o->mode == IDM_MODE_TPM && imported
+                           ? "the TPM holds the identity; its key was imported"
+                       : o->mode == IDM_MODE_TPM      ? "the TPM holds the identity"
                        : o->mode == IDM_MODE_SOFTWARE ? "a software key holds the identity"
                                                       : "no identity is in use";
     (void)json_object_set_new(doc, "hsm_status", json_string(hsm_status(e, o)));

@@ -143,6 +143,7 @@ static int read_once(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP
         return r;
     X509 *cert = sk_X509_value(chain, 0);
     info.links = links_of(chain);
+    info.self_signed = X509_self_signed(cert, 0) == 1;
     EVP_PKEY *key = X509_get0_pubkey(cert);
     if (!key)
         return idm_ossl_corrupt(err, what, "its public key is not understood");

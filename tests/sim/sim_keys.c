@@ -163,7 +163,7 @@ static int cert_inspect(void *self, const struct idm_bytes *pem, struct idm_cert
 {
     uint32_t cert = 0;
     uint32_t key = 0;
-    struct idm_cert_info info = {.subject = "CN=sim", .links = 1};
+    struct idm_cert_info info = {.subject = "CN=sim", .links = 1, .self_signed = true};
     int rc = idm_sim_asks(self, IDM_E_MEMORY);
     if (rc == 0 && !idm_sim_parse_cert(pem, &cert, &key, &info.not_before, &info.not_after))
         rc = IDM_E_CORRUPT;
