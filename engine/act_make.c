@@ -11,26 +11,25 @@
 
 /* Without the owner's authorisation, without room, or with a stranger's index at our number there is no
  * witness: rollback is not claimed to be seen then. A recorded counter that was lost is off the record
- * before a new one is made: until that is recorded, no counter is judged. */
+ * before a new one is made: until that is recorded, no value is judged, and a cut leaves it lost. */
 int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     if (r->has_witness && e->facts.counter == IDM_COUNTER_LOST) {
-        uint8_t owned = r->owned;
         r->has_witness = 0;
-        r->owned = 1; /* a cut must not leave a device that looks as if nothing were missing */
+        r->owned |= IDM_OWNED_RENEWING;
         int rc = idm_write_record(e, err);
-        r->owned = owned;
         if (rc)
             return rc;
     }
+    r->owned &= (uint8_t)~IDM_OWNED_RENEWING; /* with the next record */
     if (idm_record_has_foreign(r)) {
-        r->owned = 1;
+        r->owned |= IDM_OWNED_BY_ANOTHER;
         return 0;
     }
     int rc = e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
     if (rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN)
-        r->owned = 1;
+        r->owned |= IDM_OWNED_BY_ANOTHER;
     return rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_FULL ? 0 : rc;
 }
 
@@ -100,7 +99,7 @@ int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
     if (rc)
         return rc;
     if (foreign) {
-        e->record.owned = 1;
+        e->record.owned |= IDM_OWNED_BY_ANOTHER;
         return use_srk_as_parent(e, true, err);
     }
     rc = evict_dead_parent(e, layout.parent_handle, err);
@@ -110,7 +109,8 @@ int idm_do_make_parent(struct idm_engine *e, struct idm_error *err)
                                 e->record.parent_name, err);
     if (rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_FULL && rc != IDM_E_TPM_TAKEN)
         return rc;
-    e->record.owned |= rc != IDM_E_TPM_FULL;
+    if (rc != IDM_E_TPM_FULL)
+        e->record.owned |= IDM_OWNED_BY_ANOTHER;
     return use_srk_as_parent(e, rc == IDM_E_TPM_FULL, err);
 }
 
@@ -208,7 +208,8 @@ int idm_do_make_handle(struct idm_engine *e, struct idm_error *err)
     bool no_place = rc == IDM_E_TPM_FULL || rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN;
     if (no_place && layout.storage == IDM_STORE_BOTH) {
         e->record.key_storage = IDM_STORE_TSS2; /* the file alone serves */
-        e->record.owned |= rc != IDM_E_TPM_FULL;
+        if (rc != IDM_E_TPM_FULL)
+            e->record.owned |= IDM_OWNED_BY_ANOTHER;
         rc = 0;
     }
     return rc;

@@ -609,7 +609,7 @@ int idm_do_record_rebaselined(struct idm_engine *e, struct idm_error *err)
     if (rc && !none)
         return rc;
     if (none) /* make_counter could not make one: without a witness, and it is said */
-        r->owned = 1;
+        r->owned |= IDM_OWNED_BY_ANOTHER;
     r->has_witness = !none;
     r->witness = value;
     r->witness_slack = 0;

@@ -235,7 +235,8 @@ static void ask_counter(struct idm_engine *e)
     uint64_t low = 0;
     uint64_t high = 0;
     if (!e->record.has_witness) {
-        view->counter = IDM_COUNTER_UNRECORDED;
+        view->counter =
+            e->record.owned & IDM_OWNED_RENEWING ? IDM_COUNTER_LOST : IDM_COUNTER_UNRECORDED;
         return;
     }
     int rc = e->be->tpm_counter_read(e->be->self, e->record.counter_index, &value, NULL);
@@ -342,7 +343,8 @@ static bool chip_needed(const struct idm_engine *e)
     const struct idm_record *r = &e->record;
     if (r->intent == IDM_INTENT_reset_soft)
         return false; /* by word of the operator: the chip is gone, or another one */
-    if (!e->recorded || key_in_chip(e) || r->has_witness)
+    bool witness_wanted = r->has_witness || r->owned & IDM_OWNED_RENEWING;
+    if (!e->recorded || key_in_chip(e) || witness_wanted)
         return true;
     if (r->intent == IDM_INTENT_provision || r->intent == IDM_INTENT_to_tpm ||
         r->intent == IDM_INTENT_reset)

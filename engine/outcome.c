@@ -63,7 +63,7 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_tpm_malfunction);
     if (r->legacy_changed)
         reasons |= bit(IDM_R_legacy_changed);
-    if (r->owned && tpm_active)
+    if (r->owned & IDM_OWNED_BY_ANOTHER && tpm_active)
         reasons |= bit(IDM_R_tpm_owned);
     /* A copy of an adopted key may lie anywhere below the storage root key. */
     bool weak_key = r->origin & IDM_KEY_ADOPTED && r->key_storage == IDM_STORE_PERSISTENT;

@@ -69,6 +69,12 @@ struct idm_install {
     char version[IDM_VERSION_SIZE];
 };
 
+/* What the chip does not hold that it should. Older programs read any bit as the first. */
+enum idm_owned {
+    IDM_OWNED_BY_ANOTHER = 1, /* made without the owner's authorisation: what needs it is missing */
+    IDM_OWNED_RENEWING = 2,   /* the lost counter is being made anew: until then it stays lost */
+};
+
 struct idm_record {
     uint16_t format; /* as which it was read, or is to be written; 0: the newest */
     uint64_t sequence;
@@ -121,7 +127,7 @@ struct idm_record {
     uint8_t malfunction;    /* the chip was broken at first use */
     uint8_t legacy_changed; /* reported until the next committed installation */
     uint8_t origin; /* of the TPM key: 0 made by idmode in the chip, else enum idm_key_origin */
-    uint8_t owned;  /* made without the owner's authorisation: what needs it is missing */
+    uint8_t owned;  /* enum idm_owned, bits */
     uint8_t weak_parent; /* the SRK is the parent: a reset cannot make old key files useless */
 
     /* seal, reset */

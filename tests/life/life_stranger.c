@@ -136,6 +136,57 @@ Test(stranger, a_cut_while_a_lost_counter_is_made_anew_is_no_rollback)
     }
 }
 
+/* Every durable step, the record among them that takes the lost counter off before a new one is there. */
+Test(stranger, a_cut_while_a_lost_counter_is_made_anew_costs_no_witness)
+{
+    bool cut = true;
+    for (unsigned long n = 1; cut; n++) {
+        open_software_device(LEGACY_B, false);
+        cr_assert_eq(RUN("migrate", "prepare"), 0);
+        cr_assert_eq(RUN("migrate", "abort"), 0);
+        shell(0, "tpm2_nvundefine -C o 0x01821D01");
+        idm_device_cut_begin(&device, n, NULL);
+        (void)idm_device_idmode(&device, NULL, "migrate", "prepare", NULL);
+        cut = device.was_cut;
+        idm_device_cut_end(&device);
+        boot(0);
+        cr_assert_eq(RUN("migrate", "prepare"), 0);
+        cr_assert_eq(RUN("migrate", "commit"), 0, "after step %lu", n);
+        status_is("tpm", "tpm-dual", "");
+        shell(0, "tpm2_nvread -Q -C o 0x01821D01");
+        close_device();
+    }
+}
+
+/* The same by an operator's word: what he said once he can say again. */
+Test(stranger, a_cut_while_an_epoch_is_accepted_costs_no_witness)
+{
+    bool cut = true;
+    for (unsigned long n = 1; cut; n++) {
+        open_device(&(struct idm_device_options){.conf = LEGACY_B});
+        boot(0);
+        struct idm_device_identity before = active();
+        shell(0, "tpm2_nvundefine -C o 0x01821D01");
+        boot(3);
+        idm_device_cut_begin(&device, n, NULL);
+        (void)RUN("hold", "clear", "--reason", "witness-lost", "--to", "accept-epoch", "--yes");
+        cut = device.was_cut;
+        idm_device_cut_end(&device);
+        OK(idm_device_boot(&device));
+        if (device.exit_code == 3) {
+            held_for("tpm-dual", "witness-lost");
+            cr_assert_eq(
+                RUN("hold", "clear", "--reason", "witness-lost", "--to", "accept-epoch", "--yes"),
+                0, "after step %lu", n);
+        }
+        boot(0);
+        status_is("tpm", "tpm-dual", "");
+        still(&before);
+        shell(0, "tpm2_nvread -Q -C o 0x01821D01");
+        close_device();
+    }
+}
+
 Test(stranger, no_key_of_an_interrupted_first_use_locks_a_software_device_out)
 {
     open_device(&(struct idm_device_options){.conf = LEGACY_B});
