@@ -116,9 +116,9 @@ static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, stru
 static bool refused_first_key(struct idm_engine *e, int rc)
 {
     if (e->facts.state != IDM_S_blank || e->facts.staged ||
-        (rc != IDM_E_TPM_FAILED && rc != IDM_E_TPM_OWNED))
+        (rc != IDM_E_TPM_FAILED && rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_TAKEN))
         return false;
-    e->chip_refused = rc == IDM_E_TPM_OWNED ? IDM_CHIP_OWNED : IDM_CHIP_FAILED;
+    e->chip_refused = rc == IDM_E_TPM_FAILED ? IDM_CHIP_FAILED : IDM_CHIP_OWNED;
     return true;
 }
 

@@ -163,7 +163,7 @@ RAISED(commit_refused)
 {
     return r->kind == IDM_REQ_COMMIT &&
            (f->held || f->trial != IDM_FACT_NO || f->proof != IDM_PROOF_GIVEN ||
-            (f->legacy_may_boot && f->keeps_one));
+            f->counter == IDM_COUNTER_LOST || (f->legacy_may_boot && f->keeps_one));
 }
 
 RAISED(commit_accepted)

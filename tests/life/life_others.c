@@ -239,6 +239,20 @@ Test(others, eve_before_anybody_said_so)
     lives(&(struct wanted){.reasons = ""});
 }
 
+Test(others, a_key_that_only_signs_where_the_storage_root_key_should_be)
+{
+    open_with(NULL);
+    shell(0, PERSIST_AS("-C o -G ecc256:ecdsa-sha256 -a 'fixedtpm|fixedparent|sensitivedataorigin|"
+                        "userwithauth|noda|sign'",
+                        "0x81000001"));
+    note_strangers();
+    boot(3);
+    held_for("blank", "tpm-owned");
+    strangers_are_untouched();
+    OK(idm_device_write_text(&device, "/etc/idmode/idmode.conf.d/50-test.conf", EVE_CONF));
+    lives(&(struct wanted){.reasons = ""});
+}
+
 Test(others, an_rsa_storage_root_key_made_by_tpm2_tools)
 {
     open_with(NULL);

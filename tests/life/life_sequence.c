@@ -127,6 +127,20 @@ Test(sequence, provisioning_cut_and_then_a_boot_without_the_chip)
     }
 }
 
+/* A switch that was staged only goes forward, and without the counter it cannot. */
+Test(sequence, a_migration_is_not_committed_without_its_counter)
+{
+    open_software_device(LEGACY_B, false);
+    cr_assert_eq(RUN("migrate", "prepare"), 0);
+    shell(0, "tpm2_nvundefine -C o 0x01821D01");
+    cr_assert_eq(RUN("migrate", "commit"), 1);
+    status_is("software", "migrating", "witness-lost");
+    cr_assert_eq(RUN("migrate", "abort"), 0);
+    cr_assert_eq(RUN("migrate", "prepare"), 0);
+    cr_assert_eq(RUN("migrate", "commit"), 0);
+    status_is("tpm", "tpm-dual", "");
+}
+
 Test(sequence, a_lost_counter_is_recorded_anew)
 {
     open_software_device(LEGACY_B, false);

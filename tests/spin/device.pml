@@ -227,7 +227,7 @@ bit restless, marker_wrong, exposed, overwritten;
 #define raised_reset_requested   (request == R_RESET)
 #define raised_prepare_refused   (request == R_PREPARE && (held || !usable || r_intent != I_none))
 #define raised_prepare_requested (request == R_PREPARE)
-#define raised_commit_refused    (request == R_COMMIT && (held || on_trial || !proof))
+#define raised_commit_refused    (request == R_COMMIT && (held || on_trial || !proof || counter_lost))
 #define raised_commit_accepted   (request == R_COMMIT)
 #define raised_abort_requested   (request == R_ABORT)
 

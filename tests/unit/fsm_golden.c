@@ -286,6 +286,8 @@ Test(fsm_golden, migrations_and_hooks)
         nothing);
     ASK("design 8: one certificate", migrating, f.keeps_one = true, PLAIN(COMMIT), commit_refused,
         REFUSE, migrating, none, nothing);
+    ASK("a switch that could not be carried out", migrating, f.counter = IDM_COUNTER_LOST,
+        PLAIN(COMMIT), commit_refused, REFUSE, migrating, none, nothing);
     ASK("I5: on trial", migrating, f.trial = IDM_FACT_UNKNOWN, PLAIN(COMMIT), commit_refused,
         REFUSE, migrating, none, nothing);
     ASK("design 8", migrating, AS_IS, PLAIN(COMMIT), commit_accepted, GO, migrating, none,
