@@ -41,7 +41,8 @@ static void give_spoilt(uint8_t *data, size_t size)
             give(data, at);
             continue;
         }
-        data[at] = i % 3 == 1 ? (uint8_t)random_number() : (uint8_t)(was ^ 1u << i % 8);
+        unsigned int now = i % 3 == 1 ? (unsigned int)random_number() : was ^ 1u << i % 8;
+        data[at] = (uint8_t)now;
         give(data, size);
         data[at] = was;
     }
