@@ -38,6 +38,8 @@ target_link_options(libidmode PRIVATE
 if(IDM_TESTS)
   add_executable(example-client examples/client.c)
   target_link_libraries(example-client PRIVATE libidmode PkgConfig::SSL PkgConfig::CRYPTO)
+  add_executable(example-server examples/server.c)
+  target_link_libraries(example-server PRIVATE libidmode PkgConfig::SSL PkgConfig::CRYPTO)
 endif()
 
 # ---- installed -----------------------------------------------------------------------------------
@@ -50,6 +52,7 @@ install(TARGETS idmode-signd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES include/idmode.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(DIRECTORY man/ DESTINATION ${CMAKE_INSTALL_MANDIR})
 install(FILES share/idmode/openssl.cnf DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode)
 install(FILES packaging/systemd/idmode-signd.service packaging/systemd/idmode-signd.socket
   DESTINATION lib/systemd/system)

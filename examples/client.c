@@ -2,8 +2,9 @@
 /* client.c - a TLS client that shows the device's identity, whichever mode the device is in.
  *
  *     cc -o client client.c $(pkg-config --cflags --libs idmode libssl libcrypto)
- *     ./client controller.example 8443 controller-ca.pem
+ *     ./client controller.example 8443 controller-ca.pem [NAME]
  *
+ * NAME is the name in the server's certificate, where it is not that of the host.
  * Connects once a second. A device that moves to its TPM meanwhile shows its new identity from the next
  * connection on: nothing is reloaded here.
  */
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int talk(SSL_CTX *ctx, const char *host, const char *port)
+static int talk(SSL_CTX *ctx, const char *host, const char *port, const char *name)
 {
     BIO *bio = BIO_new_ssl_connect(ctx);
     SSL *ssl = NULL;
@@ -21,8 +22,8 @@ static int talk(SSL_CTX *ctx, const char *host, const char *port)
     int good, size = 0;
 
     BIO_get_ssl(bio, &ssl);
-    SSL_set_tlsext_host_name(ssl, host);
-    SSL_set1_host(ssl, host);
+    SSL_set_tlsext_host_name(ssl, name);
+    SSL_set1_host(ssl, name);
     BIO_set_conn_hostname(bio, host);
     BIO_set_conn_port(bio, port);
     good = BIO_do_handshake(bio) == 1 && BIO_puts(bio, "hello\n") > 0 &&
@@ -40,8 +41,8 @@ int main(int argc, char *argv[])
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     idmode *id = NULL;
 
-    if (argc != 4 || SSL_CTX_load_verify_locations(ctx, argv[3], NULL) != 1) {
-        fprintf(stderr, "usage: client HOST PORT CA-FILE\n");
+    if (argc < 4 || argc > 5 || SSL_CTX_load_verify_locations(ctx, argv[3], NULL) != 1) {
+        fprintf(stderr, "usage: client HOST PORT CA-FILE [NAME]\n");
         return 2;
     }
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
@@ -52,7 +53,7 @@ int main(int argc, char *argv[])
     }
     for (;;) {
         printf("mode %s, epoch %u\n", idmode_mode_name(idmode_get_mode(id)), idmode_get_epoch(id));
-        if (!talk(ctx, argv[1], argv[2]))
+        if (!talk(ctx, argv[1], argv[2], argc == 5 ? argv[4] : argv[1]))
             break;
         sleep(1);
     }

@@ -4,8 +4,9 @@
 
     OPENSSL_CONF=/usr/share/idmode/openssl.cnf python3 server.py 8443 clients-ca.pem
 
-Answers each line with itself. Loads certificate and key again when the identity's epoch changes.
+Answers each line with the SHA-256 of the client's certificate and the line. Loads certificate and key again when the identity's epoch changes.
 """
+import hashlib
 import json
 import os
 import socket
@@ -33,11 +34,13 @@ def main(port, clients_ca):
     with socket.create_server(("", port)) as listener:
         while True:
             peer, _ = listener.accept()
+            peer.settimeout(10)  # who says nothing must not keep the others waiting
             if epoch() != loaded:
                 ctx, loaded = context(clients_ca), epoch()
             try:
                 with ctx.wrap_socket(peer, server_side=True) as tls:
-                    tls.sendall(tls.recv(4096))
+                    client = hashlib.sha256(tls.getpeercert(True)).hexdigest()
+                    tls.sendall(client.encode() + b" " + tls.recv(4096))
             except (ssl.SSLError, OSError) as problem:
                 print("server:", problem, file=sys.stderr)
 
