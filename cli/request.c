@@ -28,7 +28,7 @@ void idm_say_result(struct idm_session *s, const struct idm_outcome *o)
                 doc, "request",
                 json_pack("{s:s, s:s, s:o}", "command", s->command, "event",
                           idm_event_name(o->request_event), "refused",
-                          o->refused ? json_string(o->refused) : json_null()));
+                          o->refused[0] ? json_string(o->refused) : json_null()));
         idm_say_json(doc);
     } else if (!options->quiet) {
         (void)printf("%s: mode %s, state %s, epoch %u%s\n", s->command, idm_mode_name(o->mode),

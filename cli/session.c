@@ -66,7 +66,7 @@ void idm_say_outcome(const struct idm_options *options, const char *command,
                      const struct idm_outcome *outcome)
 {
     char text[640];
-    if (outcome->refused)
+    if (outcome->refused[0])
         idm_warn(options, "%s: refused: %s", command, outcome->refused);
     if (outcome->error.code) {
         idm_error_text(&outcome->error, text, sizeof text);

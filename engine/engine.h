@@ -53,7 +53,7 @@ struct idm_outcome {
     enum idm_reason held_for;     /* IDM_R_none: not held */
     uint64_t reasons;             /* bit per enum idm_reason */
     enum idm_event request_event; /* IDM_EV_none without a request */
-    const char *refused;          /* why a request was refused, or NULL */
+    char refused[200];            /* why a request was refused, or empty */
     struct idm_error error;       /* code 0: none */
 };
 

@@ -278,7 +278,7 @@ static void carry_out(struct idm_engine *e, const struct idm_request *request,
         ret->exit = IDM_EXIT_FAILED;
     } else if (v.cell.kind == IDM_CELL_REFUSE) {
         ret->exit = v.cell.exit == 1 ? IDM_EXIT_REFUSED : IDM_EXIT_FAILED;
-        ret->refused = why_refused(e, request, &v);
+        (void)snprintf(ret->refused, sizeof ret->refused, "%s", why_refused(e, request, &v));
     }
 }
 
@@ -301,7 +301,7 @@ static enum idm_exit nothing_given(struct idm_engine *e, const struct idm_outcom
     idm_conclude(e, &end, ret);
     ret->exit = asked->exit;
     ret->request_event = asked->request_event;
-    ret->refused = asked->refused;
+    memcpy(ret->refused, asked->refused, sizeof ret->refused);
     ret->error = asked->error;
     return ret->exit;
 }
@@ -339,7 +339,7 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     idm_finish(e, &end);
     idm_conclude(e, &end, ret);
     ret->request_event = asked.request_event;
-    ret->refused = asked.refused;
+    memcpy(ret->refused, asked.refused, sizeof ret->refused);
     if (asked.error.code)
         ret->error = asked.error;
     bool carried_out = asked.exit == IDM_EXIT_DONE;

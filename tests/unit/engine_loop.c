@@ -59,7 +59,7 @@ static void ask_well(struct idm_sim *sim, enum idm_request_kind kind, enum idm_s
     struct idm_ask ask = {.kind = kind, .target = target_of(target)};
     enum idm_exit rc = idm_sim_run(sim, &ask, &outcome);
     cr_assert_eq(rc, IDM_EXIT_DONE, "request %d: exit %d, %s, %s: %s", (int)kind, (int)rc,
-                 outcome.refused ? outcome.refused : "", outcome.error.what, outcome.error.why);
+                 outcome.refused, outcome.error.what, outcome.error.why);
 }
 
 /* ---- beginnings ---- */
