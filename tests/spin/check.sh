@@ -37,6 +37,10 @@ run() {
         echo "spin: $formula: the search was cut off" >&2
         exit 2
     }
+    grep -q 'errors: [0-9]' "$formula.txt" || {
+        echo "spin: $formula: the search did not come to an end" >&2
+        exit 2
+    }
     grep -q 'errors: 0' "$formula.txt"
 }
 
