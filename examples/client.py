@@ -41,6 +41,7 @@ def main(host, port, server_ca, name=None):
             with ctx.wrap_socket(plain, server_hostname=name or host) as tls:
                 tls.sendall(b"hello\n")
                 print(tls.makefile("r").readline(), end="", flush=True)
+                tls.unwrap()
         time.sleep(1)
 
 

@@ -4,7 +4,8 @@
 
     OPENSSL_CONF=/usr/share/idmode/openssl.cnf python3 server.py 8443 clients-ca.pem
 
-Answers each line with the SHA-256 of the client's certificate and the line. Loads certificate and key again when the identity's epoch changes.
+Answers each line with the SHA-256 of the client's certificate and the line. Loads certificate and key again
+when the identity's epoch changes.
 """
 import hashlib
 import json
@@ -41,6 +42,7 @@ def main(port, clients_ca):
                 with ctx.wrap_socket(peer, server_side=True) as tls:
                     client = hashlib.sha256(tls.getpeercert(True)).hexdigest()
                     tls.sendall(client.encode() + b" " + tls.recv(4096))
+                    tls.unwrap()  # without a goodbye the answer looks cut off
             except (ssl.SSLError, OSError) as problem:
                 print("server:", problem, file=sys.stderr)
 
