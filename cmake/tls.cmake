@@ -41,18 +41,3 @@ if(IDM_TESTS)
   add_executable(example-server examples/server.c)
   target_link_libraries(example-server PRIVATE libidmode PkgConfig::SSL PkgConfig::CRYPTO)
 endif()
-
-# ---- installed -----------------------------------------------------------------------------------
-include(GNUInstallDirs)
-set(IDM_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
-configure_file(include/idmode.pc.in ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc @ONLY)
-install(TARGETS libidmode LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS provider LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ossl-modules)
-install(TARGETS idmode-signd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES include/idmode.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc
-  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-install(DIRECTORY man/ DESTINATION ${CMAKE_INSTALL_MANDIR})
-install(FILES share/idmode/openssl.cnf DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode)
-install(FILES packaging/systemd/idmode-signd.service packaging/systemd/idmode-signd.socket
-  DESTINATION lib/systemd/system)
