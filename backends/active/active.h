@@ -53,6 +53,12 @@ int idm_active_open(struct idm_active_ctx **ret, const char *root, const char *t
 /* Closes its connections; not for a child that inherited it. NULL is fine. Keys that were loaded in it
  * sign no more. */
 void idm_active_close(struct idm_active_ctx *ctx);
+/* This process is the only one that signs directly with the chip, and for long: it keeps a key by file
+ * loaded also where there is no resource manager, which costs everybody one of the chip's slots until
+ * idm_active_let_go. Others keep it loaded only where that costs nobody anything. Before the first key. */
+void idm_active_is_alone(struct idm_active_ctx *ctx);
+/* Flushes what the connection that was used last keeps loaded. Never fails. */
+void idm_active_let_go(struct idm_active_ctx *ctx);
 const char *idm_active_root(const struct idm_active_ctx *ctx);
 
 /* The identity in use now; the caller owns a reference. `reads_key`: read the software key itself also

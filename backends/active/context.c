@@ -88,9 +88,19 @@ void idm_link_drop(struct idm_link *link)
 {
     if (!link)
         return;
+    idm_link_let_go(link);
     idm_tpm_free(link->tpm);
     idm_close_fd(&link->fd);
     free(link);
+}
+
+void idm_active_let_go(struct idm_active_ctx *ctx)
+{
+    struct idm_link *link = idm_link_take(ctx, IDM_LINK_CHIP);
+    if (!link)
+        return;
+    idm_link_let_go(link);
+    idm_link_put(ctx, IDM_LINK_CHIP, link);
 }
 
 /* ---- context ---- */
@@ -126,6 +136,11 @@ void idm_active_close(struct idm_active_ctx *ctx)
     }
     idm_page_unmap(atomic_load(&ctx->page));
     free(ctx);
+}
+
+void idm_active_is_alone(struct idm_active_ctx *ctx)
+{
+    ctx->alone = true;
 }
 
 /* Two threads may both map it; one mapping is kept. */

@@ -27,11 +27,16 @@ struct idm_link {
     uint8_t proven[IDM_SHA256_SIZE];
     uint64_t proven_word;
     unsigned int unproven; /* signatures since */
+    /* CHIP: the key of `held_spki` stays loaded, as long as the page says held_word. */
+    struct idm_tpm_held held;
+    uint8_t held_spki[IDM_SHA256_SIZE];
+    uint64_t held_word;
 };
 
 struct idm_active_ctx {
     char root[IDM_PATH_SIZE * 4];
     char tcti[IDM_PATH_SIZE]; /* empty: what boot used */
+    bool alone;               /* no other program of idmode's has the chip, but for a while */
     const void *_Atomic page; /* struct idm_page, once it is there */
     struct idm_link *idle[IDM_LINK_KINDS];
     struct idm_link *inherited; /* of a parent; kept, so that nothing is lost without a name */
@@ -46,6 +51,9 @@ void idm_link_drop(struct idm_link *link);
 
 /* The mode page's word; 0: there is no page yet. */
 uint64_t idm_active_word(struct idm_active_ctx *ctx);
+
+/* direct.c: what the connection keeps loaded is flushed. */
+void idm_link_let_go(struct idm_link *link);
 
 /* client.c. ABSENT: no socket is there. */
 int idm_broker_sign(struct idm_active_ctx *ctx, const struct idm_active_key *key,

@@ -21,6 +21,7 @@ static int open_chip(struct idm_active_ctx *ctx, struct idm_link *link,
                      const struct idm_signer_file *signer, uint32_t wait_ms, struct idm_error *err)
 {
     if (link->tpm && strcmp(link->settings.tcti, signer->tcti) != 0) {
+        idm_link_let_go(link);
         idm_tpm_free(link->tpm);
         link->tpm = NULL;
     }
@@ -53,32 +54,94 @@ static bool is_proven(const struct place *at, uint64_t word)
            memcmp(at->link->proven, at->key->reference.spki, IDM_SHA256_SIZE) == 0;
 }
 
-static int sign_at(const struct place *at, const struct idm_signer *signer,
-                   const struct idm_to_sign *what, struct idm_signature *ret, struct idm_error *err)
+/* A signature that the chip gave, good for the caller: 0, or MISMATCH. */
+static int prove(const struct place *at, uint64_t word, const struct idm_to_sign *what,
+                 const struct idm_signature *signature, struct idm_error *err)
 {
     struct idm_link *link = at->link;
-    struct idm_signature signature;
-    uint64_t word = idm_active_word(at->ctx);
-    int rc = idm_tpm_sign(link->tpm, signer, what->digest, what->hash, &signature, err);
-    if (rc == 0 && is_proven(at, word)) {
-        link->unproven++;
-        *ret = signature;
-        return 0;
-    }
     link->proven_word = 0;
-    if (rc)
-        return rc;
-    if (idm_soft_verify(at->key->public_key, what, &signature)) {
-        rc = idm_fail(err, IDM_E_MISMATCH, what_sign,
-                      "the TPM gave a signature that is not good under the certificate");
-        return idm_advise(err, "run idmode boot, and see idmode status"), rc;
+    if (idm_soft_verify(at->key->public_key, what, signature)) {
+        (void)idm_fail(err, IDM_E_MISMATCH, what_sign,
+                       "the TPM gave a signature that is not good under the certificate");
+        return idm_advise(err, "run idmode boot, and see idmode status"), IDM_E_MISMATCH;
     }
     memcpy(link->proven, at->key->reference.spki, IDM_SHA256_SIZE);
     link->proven_word = word;
     link->unproven = 0;
-    *ret = signature;
     return 0;
 }
+
+static int sign_at(const struct place *at, const struct idm_signer *signer,
+                   const struct idm_to_sign *what, struct idm_signature *ret, struct idm_error *err)
+{
+    struct idm_signature signature;
+    uint64_t word = idm_active_word(at->ctx);
+    int rc = idm_tpm_sign(at->link->tpm, signer, what->digest, what->hash, &signature, err);
+    if (rc == 0 && is_proven(at, word))
+        at->link->unproven++;
+    else if (rc == 0)
+        rc = prove(at, word, what, &signature, err);
+    else
+        at->link->proven_word = 0;
+    if (rc == 0)
+        *ret = signature;
+    return rc;
+}
+
+/* ---- a key that stays loaded ---- */
+
+void idm_link_let_go(struct idm_link *link)
+{
+    if (link->tpm && link->held.handle)
+        idm_tpm_let_go(link->tpm, &link->held);
+    link->held_word = 0;
+}
+
+/* What a reset took away must not sign on because it is loaded: each change that idmode publishes ends
+ * it. Without a page there is nobody to say so. */
+static bool may_hold(const struct place *at, uint64_t word)
+{
+    return word && (at->ctx->alone || idm_tpm_is_managed(at->link->settings.tcti));
+}
+
+/* Without a resource manager the handle may be another's by now: each signature is looked at. */
+static int sign_held(const struct place *at, const struct idm_signer *signer, uint64_t word,
+                     const struct idm_to_sign *what, struct idm_signature *ret,
+                     struct idm_error *err)
+{
+    struct idm_link *link = at->link;
+    struct idm_signature signature;
+    if (link->held_word != word ||
+        memcmp(link->held_spki, at->key->reference.spki, IDM_SHA256_SIZE) != 0)
+        idm_link_let_go(link);
+    memcpy(link->held_spki, at->key->reference.spki, IDM_SHA256_SIZE);
+    link->held_word = word;
+    int rc = IDM_E_MISMATCH;
+    for (int attempt = 0; rc == IDM_E_MISMATCH && attempt < 2; attempt++) {
+        rc = idm_tpm_sign_held(link->tpm, &link->held, signer, what->digest, what->hash, &signature,
+                               err);
+        if (rc == 0 && idm_tpm_is_managed(link->settings.tcti) && is_proven(at, word))
+            link->unproven++;
+        else if (rc == 0)
+            rc = prove(at, word, what, &signature, err);
+        if (rc == IDM_E_MISMATCH)
+            link->held = (struct idm_tpm_held){0};
+    }
+    if (rc == 0)
+        *ret = signature;
+    return rc;
+}
+
+static int sign_by_file(const struct place *at, const struct idm_signer *signer,
+                        const struct idm_to_sign *what, struct idm_signature *ret,
+                        struct idm_error *err)
+{
+    uint64_t word = idm_active_word(at->ctx);
+    return may_hold(at, word) ? sign_held(at, signer, word, what, ret, err)
+                              : sign_at(at, signer, what, ret, err);
+}
+
+/* ---- where the key is ---- */
 
 /* Only these say something about one copy of the key; everything else is about the chip. */
 static bool copy_failed(int rc)
@@ -104,7 +167,7 @@ static int sign_by_chip(const struct place *at, const struct idm_to_sign *what,
     if (from->handle)
         rc = sign_at(at, &by_handle, what, ret, err);
     if (copy_failed(rc) && from->tss2.size)
-        rc = sign_at(at, &by_file, what, ret, err);
+        rc = sign_by_file(at, &by_file, what, ret, err);
     return rc;
 }
 

@@ -100,8 +100,10 @@ static int connect_once(struct idm_tpm *tpm, TSS2_RC *ret_rc, int *ret_errno)
     *ret_rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
     if (*ret_rc == TSS2_RC_SUCCESS)
         *ret_rc = Esys_GetSysContext(tpm->esys, &tpm->sys);
-    if (*ret_rc == TSS2_RC_SUCCESS)
+    if (*ret_rc == TSS2_RC_SUCCESS) {
+        tpm->connections++;
         return 0;
+    }
     idm_tpm_close(tpm);
     return IDM_E_TPM_OTHER;
 }
@@ -168,14 +170,14 @@ static bool start(struct idm_tpm *tpm)
     return rc == TSS2_RC_SUCCESS || idm_rc_code(rc) == TPM2_RC_INITIALIZE;
 }
 
-static bool has_resource_manager(const char *tcti)
+bool idm_tpm_is_managed(const char *tcti)
 {
     return strstr(tcti, "/dev/tpmrm") || strstr(tcti, "tabrmd") || strcmp(tcti, "device") == 0;
 }
 
 static bool make_room(struct idm_tpm *tpm, uint32_t code)
 {
-    if (tpm->flushed || has_resource_manager(tpm->settings->tcti))
+    if (tpm->flushed || idm_tpm_is_managed(tpm->settings->tcti))
         return false;
     tpm->flushed = true;
     idm_tpm_flush_leftovers(tpm, code != TPM2_RC_OBJECT_MEMORY);

@@ -6,7 +6,7 @@
  *   announce.c does the firmware announce a TPM?              no TPM traffic
  *   connect.c  connection, start-up, waiting     rc.c    response codes → our errors
  *   slots.c    what we hold in the chip          auth.c  sessions, owner authorisation
- *   object.c key.c sign.c parent.c primary.c counter.c seal.c clear.c info.c   the entries
+ *   object.c key.c sign.c held.c parent.c primary.c counter.c seal.c clear.c info.c   the entries
  *
  * Two ways to a command. ESAPI (Esys_*) wherever an authorisation or a secret is at stake: it
  * computes HMACs and encrypts parameters. The system API (Tss2_Sys_*, on ESAPI's own context) for
@@ -49,6 +49,7 @@ struct idm_tpm {
     uint32_t resubmitted;  /* commands sent again at once in this operation */
     uint32_t waited_ms;    /* in this process */
     uint32_t pause_ms;     /* next pause; 0: the first */
+    uint32_t connections;  /* opened so far */
     uint32_t held[IDM_TPM_HELD_MAX]; /* transient objects and sessions of this operation; 0: none */
 };
 
@@ -106,6 +107,8 @@ void idm_tpm_release(struct idm_tpm *tpm, uint32_t handle);
 void idm_tpm_flush(struct idm_tpm *tpm, uint32_t handle);
 /* Flushes all transient objects (`sessions`: all sessions) but ours. */
 void idm_tpm_flush_leftovers(struct idm_tpm *tpm, bool sessions);
+/* Flushes all transient objects with that Name, whoever loaded them. */
+void idm_tpm_flush_named(struct idm_tpm *tpm, const uint8_t name[IDM_NAME_SIZE]);
 
 /* An object that ESAPI knows; dropped, it is closed, and flushed first where it is transient or a
  * session. */
@@ -150,6 +153,13 @@ int idm_tpm_create(struct idm_tpm *tpm, const struct idm_tpm_ref *parent, ESYS_T
                    const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
                    TPM2B_PUBLIC *ret_public, TPM2B_PRIVATE *ret_private,
                    struct idm_error *err) IDM_NODISCARD;
+
+/* ---- sign.c ---- */
+
+/* Loads the file's key under the handle of its parent, with the system API: two commands more where the
+ * parent is IDM_TPM_PRIMARY. *ret_handle: transient, noted by idm_tpm_hold. TPM_UNFIT. */
+int idm_tpm_load_file(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
+                      uint32_t *ret_handle, struct idm_error *err) IDM_NODISCARD;
 
 /* ---- primary.c ---- */
 

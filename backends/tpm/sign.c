@@ -122,8 +122,8 @@ static int sign_at(struct idm_tpm *tpm, uint32_t handle, const struct job *job,
     return result < 0 ? idm_fail(err, result, what_sign, "no signature of the kind asked for") : 0;
 }
 
-static int sign_under(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
-                      const struct job *job, struct idm_signature *ret, struct idm_error *err)
+static int load_under(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
+                      uint32_t *ret_handle, struct idm_error *err)
 {
     TSS2L_SYS_AUTH_RESPONSE response = {0};
     TPM2B_NAME name = {.size = sizeof name.name};
@@ -135,20 +135,31 @@ static int sign_under(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint3
     if (rc != TSS2_RC_SUCCESS)
         return idm_tpm_unfit(rc, idm_tpm_fail(tpm, rc, "load the key file into the TPM", err), err);
     idm_tpm_hold(tpm, handle);
-    int result = sign_at(tpm, handle, job, ret, err);
-    idm_tpm_flush(tpm, handle);
-    return result;
+    *ret_handle = handle;
+    return 0;
+}
+
+int idm_tpm_load_file(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
+                      uint32_t *ret_handle, struct idm_error *err)
+{
+    _cleanup_ref_ struct idm_tpm_ref primary = IDM_TPM_REF_EMPTY;
+    uint8_t name[IDM_NAME_SIZE];
+    if (parent != IDM_TPM_PRIMARY)
+        return load_under(tpm, key, parent, ret_handle, err);
+    int result = idm_tpm_srk_create(tpm, &primary, name, err);
+    return result < 0 ? result : load_under(tpm, key, primary.loaded, ret_handle, err);
 }
 
 static int sign_by_file(struct idm_tpm *tpm, const struct idm_tss2_key *key, uint32_t parent,
                         const struct job *job, struct idm_signature *ret, struct idm_error *err)
 {
-    _cleanup_ref_ struct idm_tpm_ref primary = IDM_TPM_REF_EMPTY;
-    uint8_t name[IDM_NAME_SIZE];
-    if (parent != IDM_TPM_PRIMARY)
-        return sign_under(tpm, key, parent, job, ret, err);
-    int result = idm_tpm_srk_create(tpm, &primary, name, err);
-    return result < 0 ? result : sign_under(tpm, key, primary.loaded, job, ret, err);
+    uint32_t handle = 0;
+    int result = idm_tpm_load_file(tpm, key, parent, &handle, err);
+    if (result < 0)
+        return result;
+    result = sign_at(tpm, handle, job, ret, err);
+    idm_tpm_flush(tpm, handle);
+    return result;
 }
 
 int idm_tpm_sign(struct idm_tpm *tpm, const struct idm_signer *signer, enum idm_digest digest,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/tpm/internal.h"
 
+#include <string.h>
+
 /* Handles per GetCapability response: part 2, MAX_CAP_HANDLES for a 1024-byte buffer. */
 #define HANDLES_AT_ONCE 254u
 
@@ -40,18 +42,43 @@ void idm_tpm_flush(struct idm_tpm *tpm, uint32_t handle)
     IDM_TPM_COMMAND(tpm, rc, Tss2_Sys_FlushContext(tpm->sys, handle));
 }
 
-static void flush_kind(struct idm_tpm *tpm, uint32_t first)
+/* Of the TPM's handles from `first` on; owned by the caller (Esys_Free), NULL: it does not say. */
+static TPMS_CAPABILITY_DATA *list(struct idm_tpm *tpm, uint32_t first)
 {
     TPMS_CAPABILITY_DATA *data = NULL;
     TPMI_YES_NO more = 0;
     TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                     TPM2_CAP_HANDLES, first, HANDLES_AT_ONCE, &more, &data);
-    if (rc != TSS2_RC_SUCCESS)
-        return;
-    for (uint32_t i = 0; i < data->data.handles.count; i++) {
+    return rc == TSS2_RC_SUCCESS ? data : NULL;
+}
+
+static bool is_of_kind(uint32_t handle, uint32_t first)
+{
+    return handle >> TPM2_HR_SHIFT == first >> TPM2_HR_SHIFT;
+}
+
+static void flush_kind(struct idm_tpm *tpm, uint32_t first)
+{
+    TPMS_CAPABILITY_DATA *data = list(tpm, first);
+    for (uint32_t i = 0; data && i < data->data.handles.count; i++) {
         uint32_t handle = data->data.handles.handle[i];
-        if (handle >> TPM2_HR_SHIFT == first >> TPM2_HR_SHIFT && !is_held(tpm, handle))
+        if (is_of_kind(handle, first) && !is_held(tpm, handle))
             (void)Tss2_Sys_FlushContext(tpm->sys, handle);
+    }
+    Esys_Free(data);
+}
+
+void idm_tpm_flush_named(struct idm_tpm *tpm, const uint8_t name[IDM_NAME_SIZE])
+{
+    TPMS_CAPABILITY_DATA *data = list(tpm, IDM_TPM_TRANSIENT_FIRST);
+    for (uint32_t i = 0; data && i < data->data.handles.count; i++) {
+        uint32_t handle = data->data.handles.handle[i];
+        TPM2B_PUBLIC area;
+        uint8_t there[IDM_NAME_SIZE];
+        if (is_of_kind(handle, IDM_TPM_TRANSIENT_FIRST) &&
+            idm_tpm_read_public(tpm, handle, &area, there, NULL) == 0 &&
+            memcmp(there, name, IDM_NAME_SIZE) == 0)
+            idm_tpm_flush(tpm, handle);
     }
     Esys_Free(data);
 }

@@ -97,6 +97,26 @@ int idm_tpm_may_clear(struct idm_tpm *tpm, struct idm_error *err);
 int idm_tpm_sign(struct idm_tpm *tpm, const struct idm_signer *signer, enum idm_digest digest,
                  const uint8_t *hash, struct idm_signature *ret,
                  struct idm_error *err) IDM_NODISCARD;
+
+/* A FILE signer's key that stays loaded from one signature to the next. Zeroed: nothing is. */
+struct idm_tpm_held {
+    uint32_t handle; /* transient; 0: not loaded */
+    uint32_t connection;
+    uint8_t name[IDM_NAME_SIZE];
+};
+/* As idm_tpm_sign with a FILE signer, but one command when the key is loaded already: Load comes before it
+ * the first time, and again when the chip, or somebody who needed room in it, dropped the key. Without a
+ * resource manager another object may have got its handle since: the caller has to look at each signature,
+ * and zeroes *held when it is not the key's. *held belongs to one key and one `tpm`. */
+int idm_tpm_sign_held(struct idm_tpm *tpm, struct idm_tpm_held *held,
+                      const struct idm_signer *signer, enum idm_digest digest, const uint8_t *hash,
+                      struct idm_signature *ret, struct idm_error *err) IDM_NODISCARD;
+/* Flushes it, and zeroes *held. Never fails: there is nothing else to be done. */
+void idm_tpm_let_go(struct idm_tpm *tpm, struct idm_tpm_held *held);
+/* Has whoever is behind this TCTI a resource manager: handles of its own for each connection, whose objects
+ * go with it? */
+bool idm_tpm_is_managed(const char *tcti);
+
 /* The public half, owned by the caller. FILE: from the file, no TPM traffic, CORRUPT. HANDLE: one
  * command, TPM_EMPTY. USAGE: a software signer. */
 int idm_tpm_public_key(struct idm_tpm *tpm, const struct idm_signer *signer, EVP_PKEY **ret,

@@ -2,6 +2,7 @@
 #include "cli/signd/signd.h"
 
 #include "backends/active/page.h"
+#include "backends/tpm/tpm.h"
 
 #include <string.h>
 
@@ -17,6 +18,24 @@ static bool is(const struct idm_active_key *key, const uint8_t spki[IDM_SHA256_S
     return key && memcmp(key->reference.spki, spki, IDM_SHA256_SIZE) == 0;
 }
 
+static void let_go(struct idm_keyring *ring)
+{
+    if (ring->let_go_at)
+        idm_active_let_go(ring->ctx);
+    ring->let_go_at = 0;
+}
+
+static int sign_with(struct idm_keyring *ring, const struct idm_active_key *key,
+                     const struct idm_to_sign *what, struct idm_signature *ret,
+                     struct idm_error *err)
+{
+    if (key->signer.tss2.size)
+        ring->let_go_at =
+            idm_signd_now_ms() +
+            (idm_tpm_is_managed(key->signer.tcti) ? IDM_SIGND_HOLD_MANAGED_MS : IDM_SIGND_HOLD_MS);
+    return idm_active_sign_direct(ring->ctx, key, what, 0, ret, err);
+}
+
 /* What was in use until now. A software key stays for a moment where the device moved to its TPM; one
  * that was reset, or is in doubt, is gone at once. */
 static void retire(struct idm_keyring *ring, struct idm_active_key *old)
@@ -24,6 +43,7 @@ static void retire(struct idm_keyring *ring, struct idm_active_key *old)
     bool moved = old && old->private_key && ring->key && !ring->key->signer.software;
     idm_active_key_free(ring->former);
     ring->former = NULL;
+    let_go(ring); /* loaded, it would outlive its own reset */
     if (moved) {
         ring->former = old;
         ring->former_end = idm_signd_now_ms() + IDM_SIGND_FORMER_MS;
@@ -55,9 +75,9 @@ int idm_keyring_sign(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZ
     int rc = refresh(ring, &failure);
     (void)idm_keyring_tidy(ring);
     if (rc == 0 && is(ring->key, spki))
-        return idm_active_sign_direct(ring->ctx, ring->key, what, 0, ret, err);
+        return sign_with(ring, ring->key, what, ret, err);
     if (is(ring->former, spki))
-        return idm_active_sign_direct(ring->ctx, ring->former, what, 0, ret, err);
+        return sign_with(ring, ring->former, what, ret, err);
     if (rc) {
         if (err)
             *err = failure;
@@ -74,16 +94,27 @@ uint32_t idm_keyring_wait(const struct idm_keyring *ring)
     return wait_ms < IDM_SIGND_WAIT_MAX_MS ? wait_ms : IDM_SIGND_WAIT_MAX_MS;
 }
 
+/* ms until `end`, and 0 when it has come; -1: there is no end. */
+static int left_until(int64_t end)
+{
+    int64_t left = end ? end - idm_signd_now_ms() : -1;
+    return end && left <= 0 ? 0 : (int)left;
+}
+
 int idm_keyring_tidy(struct idm_keyring *ring)
 {
-    if (!ring->former)
-        return -1;
-    int64_t left = ring->former_end - idm_signd_now_ms();
-    if (left > 0)
-        return (int)left;
-    idm_active_key_free(ring->former);
-    ring->former = NULL;
-    return -1;
+    int former = ring->former ? left_until(ring->former_end) : -1;
+    int loaded = left_until(ring->let_go_at);
+    if (former == 0) {
+        idm_active_key_free(ring->former);
+        ring->former = NULL;
+        former = -1;
+    }
+    if (loaded == 0) {
+        let_go(ring);
+        loaded = -1;
+    }
+    return former < 0 || (loaded >= 0 && loaded < former) ? loaded : former;
 }
 
 void idm_keyring_free(struct idm_keyring *ring)

@@ -100,6 +100,7 @@ static int run(const struct idm_options *options, struct idm_error *err)
     rc = idm_active_open(&ring.ctx, options->root, options->tcti, err);
     if (rc)
         return rc;
+    idm_active_is_alone(ring.ctx);
     _cleanup_close_ int stop = stop_signals();
     if (stop < 0)
         rc = idm_fail_errno(err, IDM_E_STORAGE, "watch for signals", errno);

@@ -28,6 +28,11 @@
 #define IDM_SIGND_FORMER_MS 10000
 /* Longer than any [tpm] wait is not waited: clients give up after IDM_BROKER_WAIT_MS. */
 #define IDM_SIGND_WAIT_MAX_MS 10000u
+/* A key by file stays loaded so long after the last signature: on a chip without resource manager it
+ * takes one of three slots from everybody else; with one it takes nothing, and loading again costs the
+ * next client up to 300 ms. */
+#define IDM_SIGND_HOLD_MS         5000
+#define IDM_SIGND_HOLD_MANAGED_MS 600000
 
 int64_t idm_signd_now_ms(void);
 /* One line on standard error; the same error again is said once in ten seconds. */
@@ -63,6 +68,7 @@ struct idm_keyring {
     struct idm_active_key *key;    /* NULL: none is in use */
     struct idm_active_key *former; /* software, until former_end */
     int64_t former_end;
+    int64_t let_go_at; /* what is loaded in the chip; 0: nothing is */
 };
 
 /* Signs with the identity that `spki` names, if it is the one in use. Never waits: TPM_BUSY and

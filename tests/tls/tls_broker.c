@@ -5,6 +5,7 @@
 
 #include "backends/active/reference.h"
 #include "backends/active/wire.h"
+#include "backends/tpm/tpm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,6 +99,10 @@ static void open_served(enum kind kind)
 #define AS_PRIMARY  "setpriv --reuid 65534 --regid 1 --clear-groups "
 #define AS_STRANGER "setpriv --reuid 65534 --regid 65534 --clear-groups "
 #define SIGN        "openssl dgst -sha256 -sign $KEY -out $OUT $PEER_CERT"
+
+#define SIGN_AND_VERIFY                                                                            \
+    "OUT=sig; rm -f sig; " SIGN "; openssl x509 -in $CERT -pubkey -noout > pub;"                   \
+    "openssl dgst -sha256 -verify pub -signature sig $PEER_CERT"
 
 /* ---- who ---- */
 
@@ -197,6 +202,126 @@ Test(tls_broker, one_tpm_command_per_signature)
     cr_assert_eq(commands(NULL), 10, "%u commands", commands(NULL));
 }
 
+/* ---- a key by file stays loaded ---- */
+
+static const char by_file[] = "[access]\ngroup = daemon\n[tpm]\nwait = 1s\nkey-storage = tss2\n";
+
+static void signs(unsigned n)
+{
+    struct idm_wire_reply reply = ask(IDM_WIRE_SIGN_MESSAGE, &n, sizeof(n));
+    struct idm_error err = {0};
+    if (!reply.good)
+        (void)idm_wire_take_error(&reply, &err);
+    cr_assert_eq(reply.good, 1, "%s: %s", err.what, err.why);
+}
+
+/* Transient objects in the chip. */
+static unsigned loaded(void)
+{
+    _cleanup_run_ struct idm_run run = {0};
+    cr_assert_eq(tls_run(&run, "tpm2_getcap handles-transient"), 0, "%s", run.err);
+    unsigned count = 0;
+    for (const char *at = run.out; (at = strstr(at, "0x8")) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void loaded_becomes(unsigned want)
+{
+    unsigned found = 0;
+    for (int i = 0; i < 300 && (found = loaded()) != want; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    cr_assert_eq(found, want, "%u objects are loaded", found);
+}
+
+Test(tls_broker, key_by_file_takes_one_command_once_it_is_loaded)
+{
+    open_tls_with(TPM, by_file, false);
+    boot_through(COUNT);
+    start_broker();
+    signs(0);
+    cr_assert_eq(commands(NULL), 3, "list, Load, Sign: %u", commands(NULL));
+    for (unsigned i = 1; i <= 10; i++) {
+        signs(i);
+        cr_assert_eq(commands(NULL), 3 + i, "%u commands", commands(NULL));
+    }
+    /* nobody asks any more: others get their slot back */
+    loaded_becomes(0);
+    signs(11);
+    loaded_becomes(1);
+    stop_broker();
+    loaded_becomes(0);
+}
+
+/* Another signing key, loaded where ours was: a killed program's, say. */
+static void load_another(void)
+{
+    static const uint8_t hash[32] = {1};
+    static struct idm_settings settings = {.wait_ms = 1000};
+    struct idm_tpm *tpm = NULL;
+    struct idm_tpm_held held = {0};
+    struct idm_signature signature;
+    _cleanup_bytes_ struct idm_bytes key = {0};
+    struct idm_signer signer = {
+        .kind = IDM_SIGNER_FILE, .key = &key, .handle = 0x81020001, .algorithm = IDM_ECDSA_P256};
+
+    snprintf(settings.tcti, sizeof(settings.tcti), "%s", device.tpm.tcti);
+    cr_assert_eq(idm_tpm_open(&tpm, "", &settings, NULL), 0);
+    cr_assert_eq(idm_tpm_key_create(tpm, signer.handle, signer.algorithm, &key, NULL), 0);
+    cr_assert_eq(idm_tpm_sign_held(tpm, &held, &signer, IDM_SHA256, hash, &signature, NULL), 0);
+    idm_tpm_free(tpm);
+    cr_assert_eq(loaded(), 1u);
+}
+
+/* Others who need room flush it, a chip that was reset has forgotten it, and somebody else's key may have
+ * its handle by then: never is another key's signature given out. */
+Test(tls_broker, loaded_key_that_is_lost_is_loaded_again)
+{
+    open_tls_with(TPM, by_file, false);
+    start_broker();
+    tls(0, SIGN_AND_VERIFY);
+    shell(0, "tpm2_flushcontext -t");
+    tls(0, SIGN_AND_VERIFY);
+    shell(0, "tpm2_flushcontext -t");
+    load_another();
+    tls(0, SIGN_AND_VERIFY "; " SIGN_AND_VERIFY);
+    cr_assert_eq(loaded(), 2u, "the stranger's stays");
+    idm_swtpm_stop(&device.tpm);
+    cr_assert_eq(idm_swtpm_resume(&device.tpm), 0);
+    tls(0, SIGN_AND_VERIFY);
+}
+
+Test(tls_broker, killed_brokers_leave_nothing_in_the_chip)
+{
+    open_tls_with(TPM, by_file, false);
+    for (unsigned i = 0; i < 5; i++) { /* a chip has three slots */
+        start_broker();
+        signs(i);
+        cr_assert_eq(loaded(), 1u);
+        int status = 0;
+        kill(broker, SIGKILL);
+        cr_assert_eq(waitpid(broker, &status, 0), broker);
+        broker = 0;
+    }
+    start_broker();
+    signs(5);
+    stop_broker();
+    cr_assert_eq(loaded(), 0u);
+}
+
+Test(tls_broker, loaded_key_does_not_outlive_a_reset)
+{
+    open_tls_with(TPM, by_file, false);
+    make_peer();
+    start_broker();
+    tls(0, SIGN_AND_VERIFY "; cp pub old; cp $KEY old.key");
+    cr_assert_eq(RUN("factory-reset", "--yes"), 0);
+    tls(0, SIGN_AND_VERIFY
+        "; ! cmp -s pub old;"
+        "! openssl dgst -sha256 -sign old.key -out none $PEER_CERT 2> err; ! test -s none");
+    cr_assert_eq(loaded(), 1u, "the new one alone");
+}
+
 Test(tls_broker, many_clients_at_once)
 {
     for (int kind = TPM; kind <= SOFTWARE; kind++) {
@@ -273,10 +398,6 @@ Test(tls_broker, client_that_never_reads_is_dropped)
 
 /* ---- chips and brokers that come and go ---- */
 
-#define SIGN_AND_VERIFY                                                                            \
-    "OUT=sig; rm -f sig; " SIGN "; openssl x509 -in $CERT -pubkey -noout > pub;"                   \
-    "openssl dgst -sha256 -verify pub -signature sig $PEER_CERT"
-
 Test(tls_broker, survives_its_chip)
 {
     open_served(TPM);
@@ -333,8 +454,6 @@ Test(tls_broker, follows_the_mode)
         "! openssl dgst -sha256 -sign old.key -out none $PEER_CERT 2> err; ! test -s none");
     nobody();
     cr_assert_eq(RUN("boot"), 3);
-    struct idm_wire_reply reply = {0};
-    (void)reply;
     tls(0, "OUT=none; ! " SIGN " 2> err; ! test -s none");
 }
 

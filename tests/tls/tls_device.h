@@ -8,7 +8,7 @@
  * Variables for commands: $ROOT, $BASE (a scratch directory, where they run), $CERT, $KEY, $PEER_CERT
  * and $PEER_KEY (another party's plain files, for localhost). `serve NAME COMMAND…` starts a server in
  * the background, which is killed when the command ends; `await FILE` waits until it is there; `port`
- * prints a free TCP port. IDMODE_TCTI is not set: what boot used counts.
+ * prints a free TCP port. IDMODE_TCTI is not set: what boot used counts; tpm2-tools find the chip itself.
  */
 #ifndef IDM_TESTS_TLS_TLS_DEVICE_H
 #define IDM_TESTS_TLS_TLS_DEVICE_H
@@ -44,7 +44,10 @@ static inline int tls_run(struct idm_run *ret, const char *command)
     snprintf(idmode_root, sizeof(idmode_root), "IDMODE_ROOT=%s", device.root);
     int size = snprintf(text, sizeof(text), "%s%s", tls_prelude, command);
     cr_assert(size > 0 && (size_t)size < sizeof(text));
+    char tools[320];
+    snprintf(tools, sizeof(tools), "TPM2TOOLS_TCTI=%s", device.tpm.tcti);
     const char *const env[] = {root,
+                               tools,
                                base,
                                idmode_root,
                                "IDMODE_TCTI",
