@@ -60,6 +60,7 @@ enum idm_place {
     X(IDM_F_STATEMENT, IDM_PERSIST_OURS, "statement.json", 0644)                                   \
     X(IDM_F_HISTORY, IDM_PERSIST_OURS, "history", 0600)                                            \
     X(IDM_F_RESET_REQUESTED, IDM_PERSIST_OURS, "reset-requested", 0600)                            \
+    X(IDM_F_TOLD, IDM_PERSIST_OURS, "told", 0600)                                                  \
     X(IDM_F_MARKER, IDM_MARKER_DIR, "tpm_in_use", 0644)                                            \
     X(IDM_F_RUN_MODE, IDM_RUN, "mode", 0644)                                                       \
     X(IDM_F_RUN_STATUS, IDM_RUN, "status.json", 0644)                                              \
@@ -67,6 +68,7 @@ enum idm_place {
     X(IDM_F_RUN_KEY, IDM_RUN, "device.key.pem", 0644)                                              \
     X(IDM_F_RUN_SIGNER, IDM_RUN, "signer", 0600)                                                   \
     X(IDM_F_RUN_STATEMENT, IDM_RUN, "statement.json", 0644)                                        \
+    X(IDM_F_RUN_HOOKS, IDM_RUN, "hooks.json", 0644)                                                \
     X(IDM_F_RUN_TRACE, IDM_RUN, "trace", 0644)
 
 enum idm_file {

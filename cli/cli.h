@@ -25,6 +25,8 @@ struct idm_reach {
     void (*close_backends)(void *self, struct idm_backends *backends);
     /* Told what came of each boot loop or request; NULL: nobody wants to know. */
     void (*concluded)(void *self, const struct idm_outcome *outcome);
+    /* Once the lock is free again, where something was concluded; NULL: there is nobody to tell. */
+    void (*tell)(const struct idm_options *options, const struct idm_settings *settings);
     int input; /* descriptor that `sign` reads where no file is named */
 };
 
@@ -43,6 +45,7 @@ struct idm_session {
     struct idm_lock lock;
     struct idm_backends backends;
     struct idm_engine *engine;
+    bool concluded; /* something was published: hooks are told of a change */
 };
 
 /* Opens everything under the lock. `goes_on`: the command works with the defaults where a value in
@@ -67,8 +70,11 @@ void idm_warn(const struct idm_options *options, const char *format, ...) IDM_PR
 void idm_say_outcome(const struct idm_options *options, const char *command,
                      const struct idm_outcome *outcome);
 
-/* Tells who reaches the device so what came out. */
-void idm_tell_reach(const struct idm_session *session, const struct idm_outcome *outcome);
+/* Tells who reaches the device so what came out; hooks are told when the session is closed. */
+void idm_tell_reach(struct idm_session *session, const struct idm_outcome *outcome);
+/* Starts the program that tells the hooks, where there are any, and does not wait for it. A warning where
+ * that fails: what they were not told they are at the next run. */
+void idm_tell_hooks(const struct idm_options *options, const struct idm_settings *settings);
 /* The result of a boot loop or a request, concluded: the status document, or one line. */
 void idm_say_result(struct idm_session *session, const struct idm_outcome *outcome);
 /* Opens a session, makes the request, says the result: the exit code. */

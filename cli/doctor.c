@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void line(json_t *findings, const char *about, const char *found)
 {
@@ -127,6 +128,35 @@ static void look_at_certificate(json_t *findings, struct idm_session *s)
     line(findings, "certificate", text);
 }
 
+/* Hooks that did not do what they are there for, when they were told last in this boot. */
+static bool look_at_hooks(json_t *findings, const struct idm_session *s)
+{
+    _cleanup_bytes_ struct idm_bytes text = {0};
+    const struct idm_backends *be = &s->backends;
+    bool well = true;
+    size_t i = 0;
+    json_t *hook = NULL;
+    if (be->file_read(be->self, IDM_F_RUN_HOOKS, &text, NULL) || !text.data)
+        return true;
+    json_t *report = json_loadb((const char *)text.data, text.size, 0, NULL);
+    json_array_foreach(json_object_get(report, "hooks"), i, hook)
+    {
+        char about[300];
+        char found[320];
+        const char *name = json_string_value(json_object_get(hook, "name"));
+        const char *result = json_string_value(json_object_get(hook, "result"));
+        const char *why = json_string_value(json_object_get(hook, "why"));
+        if (!name || !result || strcmp(result, "done") == 0)
+            continue;
+        (void)snprintf(about, sizeof about, "hook %s", name);
+        (void)snprintf(found, sizeof found, "%s: %s", result, why ? why : "-");
+        line(findings, about, found);
+        well = well && strcmp(result, "skipped") == 0;
+    }
+    json_decref(report);
+    return well;
+}
+
 static void print(const json_t *doc, const struct idm_verdict *v, enum idm_reason reason)
 {
     size_t i = 0;
@@ -161,11 +191,12 @@ int idm_command_doctor(const struct idm_options *options)
         line(findings, "configuration", s.settings.invalid_error.why);
     uint64_t standing = idm_engine_reasons(s.engine) & ~(UINT64_C(1) << reason);
     look_at_reasons(findings, standing);
+    bool told = look_at_hooks(findings, &s);
     json_t *doc = json_pack("{s:o, s:s, s:s, s:s, s:s}", "findings", findings, "event",
                             idm_event_name(v.event), "kind", idm_cell_kind_name(v.cell.kind), "why",
                             v.cell.why ? v.cell.why : "", "reason", idm_reason_word(reason));
-    bool well =
-        v.event == IDM_EV_settled && reason == IDM_R_none && !standing && !s.settings.invalid;
+    bool well = v.event == IDM_EV_settled && reason == IDM_R_none && !standing &&
+                !s.settings.invalid && told;
     if (options->json) {
         idm_say_json(doc);
     } else {

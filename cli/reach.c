@@ -37,4 +37,5 @@ const struct idm_reach idm_reach_real = {.read_settings = read_settings,
                                          .take_lock = take_lock,
                                          .open_backends = open_backends,
                                          .close_backends = close_backends,
+                                         .tell = idm_tell_hooks,
                                          .input = STDIN_FILENO};

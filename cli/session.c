@@ -157,12 +157,15 @@ void idm_session_close(struct idm_session *session)
     if (session->options)
         session->options->reach->close_backends(session->options->reach->self, &session->backends);
     idm_lock_release(&session->lock);
+    if (session->concluded && session->options->reach->tell)
+        session->options->reach->tell(session->options, &session->settings);
     *session = (struct idm_session){0};
 }
 
-void idm_tell_reach(const struct idm_session *session, const struct idm_outcome *outcome)
+void idm_tell_reach(struct idm_session *session, const struct idm_outcome *outcome)
 {
     const struct idm_reach *reach = session->options->reach;
+    session->concluded = true;
     if (reach->concluded)
         reach->concluded(reach->self, outcome);
 }

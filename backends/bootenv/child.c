@@ -25,6 +25,7 @@ struct running {
     int pidfd;
     int out, err; /* reading ends */
     size_t out_size, err_size;
+    char *const *environment; /* NULL: it is run for what it prints */
     struct idm_child_result *result;
 };
 
@@ -47,10 +48,11 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void become(char *const argv[], const struct pipes *pipes, pid_t parent)
+static _Noreturn void become(char *const argv[], char *const given[], const struct pipes *pipes,
+                             pid_t parent)
 {
     static char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C";
-    char *const environment[] = {path, locale, NULL};
+    char *const standard[] = {path, locale, NULL};
     (void)setpgid(0, 0);
     /* the parent may already be gone: then nobody would ever end us */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
@@ -65,7 +67,9 @@ static _Noreturn void become(char *const argv[], const struct pipes *pipes, pid_
     if (null == STDIN_FILENO ? fcntl(null, F_SETFD, 0) < 0 : dup2(null, STDIN_FILENO) < 0)
         _exit(CANNOT_START);
     (void)close_range(STDERR_FILENO + 1, ~0u, 0);
-    (void)execve(argv[0], argv, environment);
+    if (given && chdir("/") < 0)
+        _exit(CANNOT_START);
+    (void)execve(argv[0], argv, given ? given : standard);
     _exit(CANNOT_START);
 }
 
@@ -103,7 +107,7 @@ static int start(char *const argv[], struct running *running)
     pid_t parent = getpid();
     running->pid = fork();
     if (running->pid == 0)
-        become(argv, &pipes, parent);
+        become(argv, running->environment, &pipes, parent);
     int failed = errno;
     if (running->pid > 0) {
         (void)setpgid(running->pid, running->pid);
@@ -156,7 +160,8 @@ static int take_both(struct running *running)
 {
     struct idm_child_result *result = running->result;
     (void)take(&running->err, result->err, &running->err_size, IDM_CHILD_ERR_MAX, true);
-    return take(&running->out, result->out, &running->out_size, IDM_CHILD_OUT_MAX, false);
+    return take(&running->out, result->out, &running->out_size, IDM_CHILD_OUT_MAX,
+                running->environment != NULL);
 }
 
 /* NULL when it ended, else what went wrong. */
@@ -193,15 +198,16 @@ static void tidy(struct running *running)
             *c = '?';
 }
 
-int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_result *ret,
-                  struct idm_error *err)
+static int run(char *const argv[], char *const environment[], unsigned int limit_ms,
+               struct idm_child_result *ret, struct idm_error *err)
 {
     char what[160];
     (void)snprintf(what, sizeof what, "run %s", argv[0]);
     struct idm_child_result *result = calloc(1, sizeof *result);
     if (!result)
         return idm_fail(err, IDM_E_MEMORY, what, "out of memory");
-    struct running running = {.pidfd = -1, .out = -1, .err = -1, .result = result};
+    struct running running = {
+        .pidfd = -1, .out = -1, .err = -1, .environment = environment, .result = result};
     int failed = start(argv, &running);
     const char *why = failed < 0 ? strerror(-failed) : watch(&running, limit_ms);
     int code = finish(&running);
@@ -212,9 +218,10 @@ int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_re
     int r = 0;
     if (!why && code < 0)
         why = strerror(-code);
-    if (!why && code == CANNOT_START)
+    /* who says something was started: a shell, too, ends with this code */
+    if (!why && code == CANNOT_START && !result->err[0])
         why = "it cannot be started";
-    if (!why && strlen(result->out) != running.out_size)
+    if (!why && !environment && strlen(result->out) != running.out_size)
         why = "it printed a zero byte";
     if (why)
         r = idm_fail(err, IDM_E_UNREADABLE, what, "%s", why);
@@ -223,4 +230,16 @@ int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_re
         *ret = *result;
     free(result);
     return r;
+}
+
+int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_result *ret,
+                  struct idm_error *err)
+{
+    return run(argv, NULL, limit_ms, ret, err);
+}
+
+int idm_child_do(char *const argv[], char *const environment[], unsigned int limit_ms,
+                 struct idm_child_result *ret, struct idm_error *err)
+{
+    return run(argv, environment, limit_ms, ret, err);
 }

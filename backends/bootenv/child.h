@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* child.h - runs another program for what it prints, within a time limit.
+/* child.h - runs another program for what it prints or does, within a time limit.
  *
- * The program gets an empty environment but PATH=/usr/bin:/bin and LC_ALL=C, stdin from /dev/null,
- * no other descriptor than 0 to 2, default signals, umask 022, a process group of its own. It dies
- * with us. At the limit, when it prints too much, and when it ends, its whole group is killed:
- * nothing that it started keeps running or holds our pipes.
+ * The program gets the caller's environment list or, by default, PATH=/usr/bin:/bin and LC_ALL=C alone;
+ * stdin from /dev/null, no other descriptor than 0 to 2, default signals, umask 022, a process group of
+ * its own. It dies with us. At the limit, when it prints too much, and when it ends, its whole group is
+ * killed: nothing that it started keeps running or holds our pipes.
  */
 #ifndef IDM_BACKENDS_BOOTENV_CHILD_H
 #define IDM_BACKENDS_BOOTENV_CHILD_H
@@ -27,5 +27,10 @@ struct idm_child_result {
  * IDM_CHILD_OUT_MAX or a NUL. *ret is written only on success. SIGCHLD must not be ignored. */
 int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_result *ret,
                   struct idm_error *err) IDM_NODISCARD;
+
+/* The same for a program that is run for what it does: with this environment (ended by NULL), in the
+ * directory "/". What it prints on stdout is dropped where it is too much, and never a failure. */
+int idm_child_do(char *const argv[], char *const environment[], unsigned int limit_ms,
+                 struct idm_child_result *ret, struct idm_error *err) IDM_NODISCARD;
 
 #endif
