@@ -370,6 +370,11 @@ int idm_bootloader_commit(const struct idm_bootloader *boot, int slot)
     return result != 0 ? result : remember(boot, slot, false);
 }
 
+int idm_bootloader_noted(const struct idm_bootloader *boot, int slot, bool on_trial)
+{
+    return remember(boot, slot, on_trial);
+}
+
 int idm_bootloader_fallback(const struct idm_bootloader *boot, int from)
 {
     char text[IDM_BOOT_VALUE_SIZE];

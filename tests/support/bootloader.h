@@ -81,6 +81,10 @@ int idm_bootloader_begin(const struct idm_bootloader *boot, int slot);
 int idm_bootloader_arm(const struct idm_bootloader *boot, int slot);
 int idm_bootloader_commit(const struct idm_bootloader *boot, int slot);
 
+/* An updater that is not ours changed the environment by itself: from now on `slot` is on trial, or
+ * was committed. What the environment says is left alone. */
+int idm_bootloader_noted(const struct idm_bootloader *boot, int slot, bool on_trial);
+
 /* The bootloader gives up on the slot `from`: the other one boots next. No hook runs. */
 int idm_bootloader_fallback(const struct idm_bootloader *boot, int from);
 
