@@ -3,7 +3,8 @@
  *
  *   facts.c     evidence → struct idm_facts          chip.c   the part of it that asks the TPM
  *   slots.c     images, installations, trials        copies.c record and files, read and written
- *   act_*.c     actions (act_given.c: keys that idmode did not make; act_offered.c: a CA's certificates)
+ *   act_*.c     actions (act_given.c: keys that idmode did not make; act_offered.c: a CA's certificates;
+ *               act_record.c: what the record says; act_record_dead.c: how an identity dies)
  *                                                    run.c    the loop, requests
  *   outcome.c   mode, reasons, exit code             use.c    signatures, certificates
  *   publish.c publish_key.c   /run                   history.c
@@ -212,6 +213,21 @@ int idm_write_begun(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
 /* For an object found without a record at `handle`: is it a device key that we may call ours? An
  * imported one is, where our parent stands beside it. */
 bool idm_is_ours(struct idm_engine *e, const struct idm_tpm_object_info *info);
+
+/* ---- act_record.c, act_record_dead.c: parts of the actions that write the record ---- */
+/* The state becomes what the cell says. */
+void idm_enter_next(struct idm_engine *e);
+void idm_close_plan(struct idm_record *r);
+/* The hash of the hardware's serial number, where there is one. */
+void idm_note_serial(struct idm_engine *e);
+/* Hash of the active identity's certificate; borrowed from the record. */
+const uint8_t *idm_active_cert(const struct idm_record *r);
+/* The active identity changes: once per change, reported under this epoch. */
+void idm_raise_epoch(struct idm_engine *e, const uint8_t previous_cert[IDM_SHA256_SIZE]);
+/* The TPM identity is dead from the next write on. */
+void idm_bury_tpm_identity(struct idm_record *r);
+/* A key whose file was written may stand in the chip though no record names it yet. */
+void idm_bury_key_files(struct idm_engine *e);
 
 /* ---- act_given.c ---- */
 /* Looks into the key that is asked to become the device's: e->given. */
