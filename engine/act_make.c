@@ -33,6 +33,15 @@ int idm_do_make_counter(struct idm_engine *e, struct idm_error *err)
     return rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN || rc == IDM_E_TPM_FULL ? 0 : rc;
 }
 
+/* Refused, it is asked for again at the next boot: nothing was written. */
+int idm_do_add_counter(struct idm_engine *e, struct idm_error *err)
+{
+    int rc = e->be->tpm_counter_make(e->be->self, idm_layout(e).counter_index, err);
+    if (rc == 0)
+        e->record.owned &= (uint8_t)~IDM_OWNED_BY_ANOTHER; /* with the record that names it */
+    return rc;
+}
+
 /* The SRK as parent: the key lives in its file alone, and a later reset cannot make copies of that file
  * useless. Used at each boot, so not one that power cuts lock; where the owner lets us, one is made for
  * each use. */

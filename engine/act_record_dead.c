@@ -98,7 +98,7 @@ static void renew_settings(struct idm_engine *e)
     r->parent_handle = s->parent_handle;
     r->srk_handle = s->srk_handle;
     r->counter_index = s->counter_index;
-    r->owned = 0;
+    r->owned &= IDM_OWNED_OUTLIVED;
     r->weak_parent = 0;
     bool clears = e->ask ? e->ask->clears : s->reset == IDM_RESET_CLEAR;
     r->reset_clears = clears && !e->facts.clear_refused;
@@ -164,6 +164,9 @@ int idm_do_record_reset(struct idm_engine *e, struct idm_error *err)
     bool again = e->recorded && r->state == IDM_S_resetting;
     idm_begin_record(e);
     memcpy(previous, again ? r->change_previous : idm_active_cert(r), sizeof previous);
+    /* Where the chip is gone by an operator's word, its keys are gone with it. */
+    if (chip && idm_record_key_is_weak(r) && !idm_all_zero(r->device_name, IDM_NAME_SIZE))
+        r->owned |= IDM_OWNED_OUTLIVED;
     bury_recorded(r);
     bury_files(e);
     if (r->weak_parent) /* what stands there is the SRK, which is not ours to remove */
@@ -209,6 +212,7 @@ int idm_do_record_cleared(struct idm_engine *e, struct idm_error *err)
     struct idm_record *r = &e->record;
     idm_record_clear_tombstones(r, true);
     idm_record_forget_foreign(r);
+    r->owned &= (uint8_t)~IDM_OWNED_OUTLIVED; /* the seeds are others */
     r->has_witness = 0;
     r->witness = 0;
     memset(r->srk_name, 0, IDM_NAME_SIZE);

@@ -190,6 +190,8 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->cert_of_chip = e->chip.cert_of_chip;
     f->unnamed_key = e->chip.unnamed_key;
     f->witnessed = r->has_witness;
+    f->witness_owed =
+        !r->has_witness && r->owned & IDM_OWNED_BY_ANOTHER && !idm_record_has_foreign(r);
     f->clear_refused = e->chip.clear_refused;
     f->cert_lost = idm_tpm_cert_is_lost(e);
     f->chip_forgot = e->chip.forgot;

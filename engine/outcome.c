@@ -65,9 +65,7 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_legacy_changed);
     if (r->owned & IDM_OWNED_BY_ANOTHER && tpm_active)
         reasons |= bit(IDM_R_tpm_owned);
-    /* A copy of an adopted key may lie anywhere below the storage root key. */
-    bool weak_key = r->origin & IDM_KEY_ADOPTED && r->key_storage == IDM_STORE_PERSISTENT;
-    if ((r->weak_parent || weak_key) && tpm_active)
+    if ((idm_record_key_is_weak(r) && tpm_active) || r->owned & IDM_OWNED_OUTLIVED)
         reasons |= bit(IDM_R_reset_weak);
     if (r->reset_pending || r->state == IDM_S_resetting)
         reasons |= bit(IDM_R_reset_incomplete);

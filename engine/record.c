@@ -319,6 +319,12 @@ static bool is_dead(const struct idm_record *record, uint8_t kind, const uint8_t
     return false;
 }
 
+bool idm_record_key_is_weak(const struct idm_record *r)
+{
+    return r->weak_parent ||
+           (r->origin & IDM_KEY_ADOPTED && r->key_storage == IDM_STORE_PERSISTENT);
+}
+
 bool idm_record_is_dead_name(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE])
 {
     return is_dead(record, IDM_TOMB_NAME, name, IDM_NAME_SIZE);

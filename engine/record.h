@@ -73,6 +73,7 @@ struct idm_install {
 enum idm_owned {
     IDM_OWNED_BY_ANOTHER = 1, /* made without the owner's authorisation: what needs it is missing */
     IDM_OWNED_RENEWING = 2,   /* the lost counter is being made anew: until then it stays lost */
+    IDM_OWNED_OUTLIVED = 4,   /* a factory reset could not make an earlier key's copies useless */
 };
 
 struct idm_record {
@@ -189,6 +190,10 @@ void idm_record_counter_range(const struct idm_record *record, uint64_t *ret_low
 
 /* The value that makes the open plan final: what increment_counter goes to. */
 uint64_t idm_record_counter_target(const struct idm_record *record);
+
+/* May copies of the TPM key lie below a parent that a factory reset leaves where it is? Below the SRK, or,
+ * of an adopted key, anywhere. */
+bool idm_record_key_is_weak(const struct idm_record *record);
 
 bool idm_record_is_dead_name(const struct idm_record *record, const uint8_t name[IDM_NAME_SIZE]);
 bool idm_record_is_dead_spki(const struct idm_record *record, const uint8_t spki[IDM_SHA256_SIZE]);

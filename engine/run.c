@@ -306,6 +306,14 @@ static enum idm_exit nothing_given(struct idm_engine *e, const struct idm_outcom
     return ret->exit;
 }
 
+/* These are done when an identity is in use; everything else when it was carried out. */
+static bool ends_in_use(enum idm_request_kind kind)
+{
+    return kind == IDM_REQ_RESET || kind == IDM_REQ_COMMIT || kind == IDM_REQ_RELEASE_RETRY ||
+           kind == IDM_REQ_RELEASE_LEGACY || kind == IDM_REQ_RELEASE_EPOCH ||
+           kind == IDM_REQ_RELEASE_NEW || kind == IDM_REQ_RELEASE_REUSE;
+}
+
 enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask,
                                  struct idm_outcome *ret)
 {
@@ -322,7 +330,7 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
         boot_loop(e, &end);
     /* A reset is also the way out where boot fails. */
     bool done = ask->kind == IDM_REQ_RESET && e->reset_done; /* an installer asked for it already */
-    bool may = !end.failed || ask->kind == IDM_REQ_RESET || is_hook(ask->kind);
+    bool may = !end.failed || ask->kind == IDM_REQ_RESET || kind == IDM_REQ_COMMIT || is_hook(ask->kind);
     if (may && !done) {
         idm_read_facts(e);
         idm_look_at_given(e, ask);
@@ -345,9 +353,7 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     bool carried_out = asked.exit == IDM_EXIT_DONE;
     enum idm_exit after = ret->exit;
     ret->exit = asked.exit;
-    /* These are done when an identity is in use. */
-    bool identity = given || ask->kind == IDM_REQ_RESET || ask->kind == IDM_REQ_RELEASE_REUSE;
-    if (carried_out && (end.failed || identity))
+    if (carried_out && (end.failed || given || ends_in_use(ask->kind)))
         ret->exit = after;
     /* Of the hooks only pre-install vetoes: nothing else may stop an updater in its middle. */
     if (is_hook(ask->kind) && ask->kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)

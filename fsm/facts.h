@@ -162,6 +162,7 @@ struct idm_facts {
     bool reset_clears;      /* reset = clear, as recorded with the open reset */
     bool clear_refused; /* the reset that is asked for needs TPM2_Clear, and the chip refuses it */
     bool witnessed;     /* the record has a witness */
+    bool witness_owed;  /* it has none, for want of the owner's authorisation or of the index */
     bool reset_requested; /* an installer left reset-requested */
 
     bool clock_good;

@@ -140,6 +140,7 @@ enum idm_reason {
     X(record_rebaselined) /* the counter counts as it stands */ \
     X(record_reset_final) \
     X(make_counter) \
+    X(add_counter) /* to an identity that has none */ \
     X(make_parent) \
     X(make_tss2_files) \
     X(make_handle) \

@@ -243,6 +243,13 @@ RAISED(witness_gone)
     return f->counter == IDM_COUNTER_LOST && !(f->state == IDM_S_blank && !f->staged);
 }
 
+/* An attempt that the owner refuses costs the chip nothing: owner authorisation is not under lockout. */
+RAISED(witness_wanted)
+{
+    REQUEST_UNUSED;
+    return tpm_active(f) && f->witness_owed && f->proof == IDM_PROOF_GIVEN;
+}
+
 RAISED(backup_missing)
 {
     REQUEST_UNUSED;

@@ -8,6 +8,7 @@
 #define UNREAD         "without a readable, current record the state is none"
 #define UNRECORDED     "it is a comparison with a record, and there is none"
 #define RECORDED       "there is a record"
+#define WITNESS        "from then on an old copy of the disk can be told from this one"
 #define COPY           "one copy is one accident away from none"
 #define DEAD           "a dead Name must not come back, from whatever copy"
 #define FORGED         "somebody edited the disk: nothing that it says can be acted on"

@@ -171,6 +171,7 @@ static const struct {
     {IDM_P_renew_software, "no scenario has a CA's certificate to install"},
     {IDM_P_renew_tpm, "no scenario has a CA's certificate to install"},
     {IDM_P_renew_tpm_alone, "no scenario has a CA's certificate to install"},
+    {IDM_P_add_witness, "no scenario has an owner who gives way: tests/life/life_others.c"},
     {IDM_P_begin_given, "no scenario has a key to give: tests/life/life_given.c"},
     {IDM_P_mark, "the disk is full: tests/tools/disk.c refuses before the kernel is asked"},
 };

@@ -14,7 +14,7 @@
 /* Of a life that is chosen for one more plan: opening a device costs as much as these many steps. */
 #define COST_OF_LIFE 3u
 
-_Static_assert(IDM_PLAN_COUNT <= 64, "a bit per plan");
+_Static_assert(IDM_PLAN_COUNT <= 128, "a bit per plan");
 
 int cuts_fail(struct cuts *cuts, const char *format, ...)
 {
@@ -113,10 +113,10 @@ static int read_all(struct cuts *cuts, const char *directory)
 
 /* ---- which plans ---- */
 
-static uint64_t plans_in(const char *trace)
+static cuts_plans plans_in(const char *trace)
 {
     static const char before[] = ", plan ";
-    uint64_t plans = 0;
+    cuts_plans plans = 0;
 
     for (const char *at = strstr(trace, before); at != NULL; at = strstr(at, before)) {
         size_t length;
@@ -128,7 +128,7 @@ static uint64_t plans_in(const char *trace)
 
             if (strlen(plan->name) == length && strncmp(plan->name, at, length) == 0 &&
                 plan->steps[0] != IDM_A_none)
-                plans |= UINT64_C(1) << p;
+                plans |= (cuts_plans)1 << p;
         }
     }
     return plans;
@@ -175,19 +175,25 @@ static int live_in_memory(struct cuts *cuts, struct cuts_life *life)
 
 /* ---- the fewest steps ---- */
 
-static size_t worth(const struct cuts_life *life, uint64_t wanted, size_t *ret_steps)
+static size_t members(cuts_plans plans)
 {
-    uint64_t gained = 0;
+    return (size_t)(__builtin_popcountll((uint64_t)plans) +
+                    __builtin_popcountll((uint64_t)(plans >> 64)));
+}
+
+static size_t worth(const struct cuts_life *life, cuts_plans wanted, size_t *ret_steps)
+{
+    cuts_plans gained = 0;
     size_t best = 0;
 
     for (size_t i = 0; i < life->scenario.steps_count; i++) {
-        uint64_t fresh = life->plans[i] & wanted & ~gained;
+        cuts_plans fresh = life->plans[i] & wanted & ~gained;
         size_t value;
 
         if (fresh == 0)
             continue;
         gained |= fresh;
-        value = (size_t)__builtin_popcountll(gained) * 1000 / (i + 1 + COST_OF_LIFE);
+        value = members(gained) * 1000 / (i + 1 + COST_OF_LIFE);
         if (value > best) {
             best = value;
             *ret_steps = i + 1;
@@ -198,7 +204,7 @@ static size_t worth(const struct cuts_life *life, uint64_t wanted, size_t *ret_s
 
 static void choose(struct cuts *cuts)
 {
-    uint64_t wanted = cuts->reached;
+    cuts_plans wanted = cuts->reached;
 
     while (wanted != 0) {
         struct cuts_life *best = NULL;

@@ -29,11 +29,13 @@ enum cuts_program {
     CUTS_PROGRAM_COUNT
 };
 
+typedef unsigned __int128 cuts_plans; /* bit per enum idm_plan */
+
 struct cuts_life {
     struct lab_scenario scenario;
     bool own; /* of tests/cuts/lives: after a `cut: NAME` the next step decides what happens */
-    uint64_t *plans; /* owned; of each step: bit per enum idm_plan */
-    size_t steps;    /* that are lived; 0: it is not chosen */
+    cuts_plans *plans; /* owned; of each step */
+    size_t steps;      /* that are lived; 0: it is not chosen */
 };
 
 /* A device before a step that is cut. */
@@ -60,7 +62,7 @@ struct cuts {
     size_t stands_count;
     struct cuts_point *points;
     size_t points_count;
-    uint64_t reached; /* plans that some scenario reaches */
+    cuts_plans reached; /* plans that some scenario reaches */
     char error[1024];
 };
 

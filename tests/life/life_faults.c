@@ -426,3 +426,34 @@ Test(faults, replaced_chip_is_held_until_it_is_back)
 {
     chip_returns("tpm-replaced", replace_chip);
 }
+
+/* Done is what is in use: a move that the chip left half done is not exit 0. */
+Test(faults, a_chip_that_dies_in_the_switch_is_not_a_move_that_is_done)
+{
+    struct idm_device_identity before;
+    unsigned n, held = 0;
+    char dies[64];
+
+    open_software_device(TPM_CONF("wait = 0s"), false);
+    before = active();
+    cr_assert_eq(RUN("migrate", "prepare"), 0);
+    OK(idm_device_freeze(&device, "prepared"));
+    for (n = 1;; n++) {
+        OK(idm_device_thaw(&device, "prepared"));
+        snprintf(dies, sizeof(dies), "from=%u,do=disconnect-before", n);
+        spoil(dies);
+        int code = RUN("migrate", "commit");
+        if (commands(NULL) < n)
+            break;
+        cr_assert_neq(code, 2);
+        cr_assert_eq(code == 0, !is_held() && is_state("tpm-dual"), "from %u: exit %d", n, code);
+        held += code == 3;
+        honest();
+        boot(0);
+        if (is_state("migrating"))
+            still(&before);
+        else
+            status_is("tpm", "tpm-dual", "");
+    }
+    cr_assert_gt(held, 0u, "in no place the switch was left open");
+}

@@ -127,6 +127,15 @@ Test(given, a_key_at_a_handle_is_adopted_where_it_stands)
     boot(0);
     shell(1, "tpm2_readpublic -Q -c 0x817FFFFF 2>/dev/null");
     active();
+    /* It was another program's primary key: that program can make it again, whatever idmode did. */
+    boot(0);
+    status_is("tpm", "tpm-dual", "reset-weak");
+    shell(0, "tpm2_createprimary -Q -C o -G ecc256:ecdsa-sha256 -c k.ctx -a 'fixedtpm|fixedparent|"
+             "sensitivedataorigin|userwithauth|sign|noda' && tpm2_readpublic -Q -c k.ctx -f pem"
+             " -o again.pem && tpm2_flushcontext -t && cmp found.pem again.pem");
+    cr_assert_eq(RUN("factory-reset", "--yes", "--reset", "clear"), 0);
+    boot(0);
+    status_is("tpm", "tpm-dual", "");
 }
 
 Test(given, a_file_is_adopted_under_the_storage_root_key)

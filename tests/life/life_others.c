@@ -276,6 +276,54 @@ Test(others, an_owner_who_did_not_but_left_a_storage_root_key)
     lives(&(struct wanted){.reasons = "tpm-owned reset-weak", .weak = true});
 }
 
+/* The refused attempts write nothing. */
+static void same_record_after_boots(void)
+{
+    struct kept before = keep(PERSIST_RECORD);
+
+    for (int i = 0; i < 2; i++)
+        boot(0);
+    struct kept after = keep(PERSIST_RECORD);
+    cr_assert_eq(before.size, after.size);
+    cr_assert_eq(memcmp(before.data, after.data, before.size), 0);
+    drop(&before);
+    drop(&after);
+}
+
+Test(others, an_owner_who_gives_us_the_authorisation_later)
+{
+    static const char *const cut_after[] = {"", "add_counter"};
+    for (size_t i = 0; i < 2; i++) {
+        open_with(TPM_CONF("owner-auth-file = /etc/idmode/owner-auth"));
+        shell(0, PERSIST_AS(NODA "-C o -G ecc", "0x81000001") "tpm2_changeauth -Q -c owner secret;"
+                                                              ": > $ROOT/etc/idmode/owner-auth");
+        boot(0);
+        status_is("tpm", "tpm-dual", "tpm-owned reset-weak");
+        same_record_after_boots();
+        shell(1, "tpm2_getcap handles-nv-index | grep -qi 1821D01");
+        shell(0, "umask 77; printf 'secret\n' > $ROOT/etc/idmode/owner-auth");
+        if (cut_after[i][0]) {
+            idm_device_cut_begin(&device, 0, cut_after[i]);
+            OK(idm_device_boot(&device));
+            cr_assert(device.was_cut);
+            idm_device_cut_end(&device);
+        }
+        boot(0);
+        status_is("tpm", "tpm-dual", "reset-weak");
+        cr_assert_eq(status_epoch(), 1);
+        same_record_after_boots();
+        /* From now on an old copy of the disk is seen. */
+        shell(0, "mkdir old && cp -a $ROOT/config $ROOT/persist old");
+        cr_assert_eq(RUN("factory-reset", "--yes"), 0);
+        boot(0);
+        shell(0, "rm -r $ROOT/config/* $ROOT/persist/*; cp -a old/config/. $ROOT/config;"
+                 "cp -a old/persist/. $ROOT/persist");
+        boot(3);
+        held_for("tpm-dual", "reset-weak rolled-back");
+        close_device();
+    }
+}
+
 /* Used at each boot it would put the chip into lockout after three power cuts. */
 Test(others, an_owner_who_left_a_storage_root_key_that_power_cuts_lock)
 {

@@ -14,6 +14,7 @@
  *                   anew. Without a log each connection counts for itself
  *     which commands (without any of these: all)
  *       at=N        the N-th
+ *       from=N      the N-th and all that follow
  *       cc=CODE     those with this command code, by number (0x15d) or by the log's name (Sign)
  *       times=K     of those that match, the first K
  *     do=WHAT       what happens to them
@@ -127,7 +128,7 @@ struct shim {
     TSS2_TCTI_CONTEXT *child;
     FILE *log;
 
-    unsigned long at, times; /* 0: any, for ever */
+    unsigned long at, from, times; /* 0: any, all, for ever */
     TPM2_CC cc;              /* 0: any */
     enum what what;
     unsigned long number; /* of `what` */
@@ -212,6 +213,7 @@ static bool open_log(struct shim *shim, const char *path)
 static bool matches(const struct shim *shim)
 {
     if (shim->what == DO_NOTHING || (shim->at != 0 && shim->at != shim->count) ||
+        shim->count < shim->from ||
         (shim->cc != 0 && shim->cc != shim->command))
         return false;
     if (shim->what == DO_FAIL_LIKE_A_CHIP && shim->command == TPM2_CC_GetCapability)
@@ -482,6 +484,8 @@ static bool take_word(struct shim *shim, const char *word)
         return shim->log == NULL && open_log(shim, word + 4);
     if (strncmp(word, "at=", 3) == 0)
         return number_from(word + 3, &shim->at) && shim->at != 0;
+    if (strncmp(word, "from=", 5) == 0)
+        return number_from(word + 5, &shim->from) && shim->from != 0;
     if (strncmp(word, "times=", 6) == 0)
         return number_from(word + 6, &shim->times) && shim->times != 0;
     if (strncmp(word, "cc=", 3) == 0)

@@ -267,6 +267,7 @@ static void draw_chip(struct idm_facts *f)
     f->unnamed_key = seldom() && seldom();
     f->dead_remain = f->state == IDM_S_resetting ? coin() : seldom();
     f->cert_lost = tpm_active(f) && seldom();
+    f->witness_owed = f->proof == IDM_PROOF_GIVEN && coin();
     f->chip_forgot = f->proof == IDM_PROOF_LOST && coin();
     f->config_volatile = seldom();
     f->key_given = f->state == IDM_S_blank ? coin() : seldom();

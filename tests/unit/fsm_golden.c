@@ -219,6 +219,11 @@ Test(fsm_golden, the_chip_is_gone)
          tpm_key_lost, hold);
     BOOT("I10: witness_lost", tpm, f.counter = IDM_COUNTER_LOST, witness_gone, HOLD, tpm,
          witness_lost, hold);
+    BOOT("I10: the owner may have given way", tpm, f.witness_owed = true, witness_wanted, GO, tpm,
+         none, add_witness);
+    BOOT("I3: not before the proof", dual,
+         (f.witness_owed = true, f.chip = IDM_CHIP_ABSENT, f.proof = IDM_PROOF_UNASKED),
+         tpm_missing, HOLD, tpm_dual, tpm_absent, hold);
     BOOT("rule 1, ff13", software, (f.chip = IDM_CHIP_ABSENT, f.counter = IDM_COUNTER_UNASKED),
          settled, END, software, none, settle);
     BOOT("table: the migration is aborted", migrating,
