@@ -330,7 +330,7 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
         boot_loop(e, &end);
     /* A reset is also the way out where boot fails. */
     bool done = ask->kind == IDM_REQ_RESET && e->reset_done; /* an installer asked for it already */
-    bool may = !end.failed || ask->kind == IDM_REQ_RESET || kind == IDM_REQ_COMMIT || is_hook(ask->kind);
+    bool may = !end.failed || ask->kind == IDM_REQ_RESET || is_hook(ask->kind);
     if (may && !done) {
         idm_read_facts(e);
         idm_look_at_given(e, ask);

@@ -129,7 +129,7 @@ struct shim {
     FILE *log;
 
     unsigned long at, from, times; /* 0: any, all, for ever */
-    TPM2_CC cc;              /* 0: any */
+    TPM2_CC cc;                    /* 0: any */
     enum what what;
     unsigned long number; /* of `what` */
 
@@ -213,8 +213,7 @@ static bool open_log(struct shim *shim, const char *path)
 static bool matches(const struct shim *shim)
 {
     if (shim->what == DO_NOTHING || (shim->at != 0 && shim->at != shim->count) ||
-        shim->count < shim->from ||
-        (shim->cc != 0 && shim->cc != shim->command))
+        shim->count < shim->from || (shim->cc != 0 && shim->cc != shim->command))
         return false;
     if (shim->what == DO_FAIL_LIKE_A_CHIP && shim->command == TPM2_CC_GetCapability)
         return false;
