@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A real device, seen from outside: what it published, what lies on its disk, who signs. */
+#include "tests/lab/keep_status.h"
 #include "tests/lab/real.h"
 
 #include "backends/software/key.h"
@@ -57,6 +58,7 @@ static int see_published(struct lab_world *world, struct lab_sight *ret)
     status = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (status == NULL)
         return idm_device_fail(&world->device, "%s is no JSON: %s", path, error.text);
+    lab_keep_status(status);
     ret->published = true;
     copy_word(status, "mode", ret->mode);
     copy_word(status, "identity_mode", ret->identity_mode);

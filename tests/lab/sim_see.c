@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a simulated device is seen, and which of its keys live. */
+#include "tests/lab/keep_status.h"
 #include "tests/lab/sim_parts.h"
 #include "tests/sim/sim_parts.h"
 
@@ -109,6 +110,8 @@ static void see_published(const struct lab_world *w, struct lab_sight *ret)
     const struct idm_outcome *o = &w->concluded;
     if (!w->powered || !w->ran.aware || !says_so(&w->sim, o))
         return;
+    const struct idm_bytes *document = idm_sim_file(&w->sim, IDM_F_RUN_STATUS);
+    lab_keep_status_text(document->data, document->size);
     ret->published = true;
     say(ret->mode, idm_mode_name(o->mode));
     say(ret->identity_mode, idm_mode_name(o->identity_mode));

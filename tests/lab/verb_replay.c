@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* verb_replay.c - idmode-lab replay: files in, verdicts and reports out. */
+#include "tests/lab/keep_status.h"
 #include "tests/lab/replay.h"
 #include "tests/lab/verbs.h"
 
@@ -15,7 +16,7 @@ struct options {
     const struct lab_world_ops *world;
     struct lab_cuts cuts;
     bool tap;
-    const char *junit, *html;
+    const char *junit, *html, *status;
 };
 
 struct library {
@@ -45,7 +46,8 @@ static int print_help(void)
         "                     at:STEP:before, at:STEP:after: between two steps\n"
         "  --tap              print TAP 13 instead\n"
         "  --junit FILE       write a report in JUnit's XML as well\n"
-        "  --html FILE        write one page with a timeline of each scenario as well\n\n"
+        "  --html FILE        write one page with a timeline of each scenario as well\n"
+        "  --status FILE      keep every status document that is published, one line each\n\n"
         "exit: 0 nothing failed, 1 a scenario failed, 2 usage or a file that is no scenario,\n"
         "      5 a report could not be written\n",
         stdout);
@@ -221,6 +223,14 @@ static int report_all(const struct options *options, const struct lab_run *runs,
     return fflush(stdout) == 0 && !ferror(stdout) ? result : LAB_EXIT_OUTPUT;
 }
 
+static bool begin_status(const char *path)
+{
+    int rc = path ? lab_keep_status_in(path) : 0;
+    if (rc < 0)
+        (void)fprintf(stderr, "idmode-lab: write %s: %s\n", path, strerror(-rc));
+    return rc == 0;
+}
+
 static int replay(const struct options *options, char *const *paths, int count)
 {
     struct library library = {0};
@@ -231,9 +241,13 @@ static int replay(const struct options *options, char *const *paths, int count)
     struct lab_run *runs = calloc(library.count + 1, sizeof *runs);
     if (!runs)
         perror("idmode-lab");
+    else if (!begin_status(options->status))
+        result = LAB_EXIT_OUTPUT;
     else if (!library.bad) {
         run_all(&library, options, runs);
         result = report_all(options, runs, library.count);
+        if (lab_keep_status_end() < 0)
+            result = LAB_EXIT_OUTPUT;
     }
     for (size_t i = 0; runs && i < library.count; i++)
         lab_run_free(&runs[i]);
@@ -278,6 +292,9 @@ static bool take_option(struct options *options, int option, int *ret_result)
     case 'p':
         options->html = optarg;
         return true;
+    case 's':
+        options->status = optarg;
+        return true;
     case 'h':
         *ret_result = print_help();
         return false;
@@ -289,13 +306,11 @@ static bool take_option(struct options *options, int option, int *ret_result)
 
 int lab_verb_replay(int argc, char **argv)
 {
-    static const struct option longs[] = {{"world", required_argument, NULL, 'w'},
-                                          {"cut", required_argument, NULL, 'c'},
-                                          {"tap", no_argument, NULL, 't'},
-                                          {"junit", required_argument, NULL, 'j'},
-                                          {"html", required_argument, NULL, 'p'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"world", required_argument, NULL, 'w'}, {"cut", required_argument, NULL, 'c'},
+        {"tap", no_argument, NULL, 't'},         {"junit", required_argument, NULL, 'j'},
+        {"html", required_argument, NULL, 'p'},  {"status", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},        {0}};
     struct options options = {.world = &lab_sim_world};
     int option = 0;
     int result = 0;

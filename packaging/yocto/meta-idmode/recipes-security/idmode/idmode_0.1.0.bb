@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+SUMMARY = "Keeps a device's identity across images, resets and chips"
+LICENSE = "BSD-2-Clause"
+LIC_FILES_CHKSUM = "file://LICENSE;md5=47ec4b4747ebc28c24ee031c13fbc6ad"
+
+# The sources that this layer came with.
+inherit externalsrc
+EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../../..'))}"
+
+# openembedded-core: openssl, libubootenv; meta-oe: jansson, libeconf; meta-tpm: tpm2-tss
+DEPENDS = "openssl tpm2-tss libeconf jansson libubootenv"
+
+inherit cmake pkgconfig systemd useradd
+
+EXTRA_OECMAKE = " \
+    -DCMAKE_BUILD_TYPE=MinSizeRel \
+    -DIDM_TESTS=OFF \
+    -DIDM_WERROR=OFF \
+    -DIDM_UNIT_DIR=${systemd_system_unitdir} \
+"
+
+# Certificates are not issued under a clock behind this; bitbake sets it from the sources.
+do_configure[vardeps] += "SOURCE_DATE_EPOCH"
+
+PACKAGES =+ "${PN}-openssl ${PN}-signd lib${PN}"
+
+FILES:${PN} = " \
+    ${bindir}/idmode \
+    ${prefix}/libexec/idmode/bootenv \
+    ${prefix}/libexec/idmode/core \
+    ${systemd_system_unitdir}/idmode-boot.service \
+    ${systemd_system_unitdir}/idmode-commit.service \
+    ${prefix}/lib/sysusers.d/idmode.conf \
+    ${prefix}/lib/tmpfiles.d/idmode.conf \
+    ${datadir}/idmode/status.schema.json \
+"
+FILES:${PN}-openssl = "${libdir}/ossl-modules/idmode.so ${datadir}/idmode/openssl.cnf"
+FILES:${PN}-signd = " \
+    ${bindir}/idmode-signd \
+    ${systemd_system_unitdir}/idmode-signd.service \
+    ${systemd_system_unitdir}/idmode-signd.socket \
+"
+FILES:lib${PN} = "${libdir}/libidmode.so.*"
+
+RDEPENDS:${PN} = "libtss2-tcti-device"
+RRECOMMENDS:${PN} = "${PN}-openssl ${PN}-signd"
+
+SYSTEMD_PACKAGES = "${PN} ${PN}-signd"
+SYSTEMD_SERVICE:${PN} = "idmode-boot.service idmode-commit.service"
+SYSTEMD_SERVICE:${PN}-signd = "idmode-signd.socket"
+
+USERADD_PACKAGES = "${PN}"
+GROUPADD_PARAM:${PN} = "--system idmode"
