@@ -78,8 +78,5 @@ void idm_hex(const uint8_t *data, size_t size, char *ret_text)
 
 bool idm_all_zero(const uint8_t *data, size_t size)
 {
-    uint8_t any = 0;
-    for (size_t i = 0; i < size; i++)
-        any |= data[i];
-    return any == 0;
+    return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
 }

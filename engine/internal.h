@@ -7,7 +7,7 @@
  *               act_record.c: what the record says; act_record_dead.c: how an identity dies)
  *                                                    run.c    the loop, requests
  *   outcome.c   mode, reasons, exit code             use.c    signatures, certificates
- *   publish.c publish_key.c   /run                   history.c
+ *   publish.c publish_key.c document.c   /run        history.c
  */
 #ifndef IDM_ENGINE_INTERNAL_H
 #define IDM_ENGINE_INTERNAL_H
@@ -258,7 +258,11 @@ void idm_finish(struct idm_engine *e, const struct idm_loop_end *end);
 void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct idm_outcome *ret);
 enum idm_mode idm_identity_mode(const struct idm_engine *e);
 
-/* ---- publish.c, publish_key.c, history.c ---- */
+/* ---- publish.c, publish_key.c, document.c, history.c ---- */
+/* The status document, which the caller frees; NULL without memory. `identity`: the certificate in use,
+ * NULL: none that can be read. Asks no backend. */
+char *idm_status_text(const struct idm_engine *e, const struct idm_outcome *outcome,
+                      const struct idm_cert_info *identity);
 /* device.key.pem and signer of the identity in use (active/reference.h, signer.h). MEMORY, USAGE. */
 int idm_key_files(const struct idm_engine *e, struct idm_bytes *ret_reference,
                   struct idm_bytes *ret_signer) IDM_NODISCARD;

@@ -41,6 +41,8 @@ void idm_trace(struct idm_engine *e, const char *format, ...)
 {
     char line[512];
     va_list args;
+    if (!e->be->trace)
+        return;
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);

@@ -3,6 +3,7 @@
 #include "diagrams/lab.h"
 #include "tests/lab/verbs.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,9 +32,17 @@ static int print_help(void)
     return fflush(stdout) == 0 ? LAB_EXIT_DONE : LAB_EXIT_OUTPUT;
 }
 
+/* Worlds come and go: the kernel need not be asked for their pages each time. */
+static void keep_memory(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    (void)mallopt(M_TOP_PAD, 1 << 20);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
+    keep_memory();
     if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0))
         return print_help();
     for (size_t i = 0; name && i < VERBS; i++)

@@ -44,9 +44,15 @@ struct lab_oracle *lab_oracle_open(const struct lab_world_ops *ops, const struct
     return o;
 }
 
+/* Memory of closed ones, for the next forks. */
+static struct spares {
+    struct lab_oracle *oracles[64];
+    size_t count;
+} spares;
+
 struct lab_oracle *lab_oracle_fork(const struct lab_oracle *oracle)
 {
-    struct lab_oracle *copy = malloc(sizeof *copy);
+    struct lab_oracle *copy = spares.count ? spares.oracles[--spares.count] : malloc(sizeof *copy);
     if (copy)
         *copy = *oracle;
     return copy;
@@ -54,7 +60,10 @@ struct lab_oracle *lab_oracle_fork(const struct lab_oracle *oracle)
 
 void lab_oracle_close(struct lab_oracle *oracle)
 {
-    free(oracle);
+    if (oracle && spares.count < sizeof spares.oracles / sizeof *spares.oracles)
+        spares.oracles[spares.count++] = oracle;
+    else
+        free(oracle);
 }
 
 /* ---- words about a sight ---- */

@@ -8,6 +8,17 @@ static const struct lab_step power_on = {.action = LAB_DO_boot};
 static const struct lab_step give_up = {.action = LAB_DO_fallback};
 static const struct lab_cut uncut = {.kind = LAB_UNCUT};
 
+/* A copy to ask. -1: the world broke. */
+static int copy_of(const struct lab_oracle *o, struct lab_world *world, struct lab_world **ret,
+                   char error[LAB_SENTENCE_SIZE])
+{
+    if (o->ops->fork(ret, world, error))
+        return -1;
+    if (o->ops->unread)
+        o->ops->unread(*ret);
+    return 0;
+}
+
 /* One step in a copy of the world. -1: the world broke. */
 static int go(const struct lab_oracle *o, struct lab_world *copy, const struct lab_step *step,
               struct lab_result *result, char error[LAB_SENTENCE_SIZE])
@@ -82,7 +93,7 @@ static int next_boots(const struct lab_oracle *o, struct lab_world *world,
     struct lab_world *copy = NULL;
     char which[LAB_WORD_SIZE];
     (void)snprintf(which, sizeof which, "slot %c, which boots next,", 'A' + after->next_slot);
-    if (o->ops->fork(&copy, world, error))
+    if (copy_of(o, world, &copy, error))
         return -1;
     int rc = slot_works(o, copy, which, ret, error);
     if (rc == 1 && after->slots[after->next_slot].aware)
@@ -100,7 +111,7 @@ static int other_boots(const struct lab_oracle *o, struct lab_world *world,
     int other = 1 - after->next_slot;
     if (!after->slots[other].present)
         return 1;
-    if (o->ops->fork(&copy, world, error))
+    if (copy_of(o, world, &copy, error))
         return -1;
     int rc = go(o, copy, &give_up, &result, error) ? -1 : 1;
     if (rc == 1)

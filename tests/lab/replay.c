@@ -245,10 +245,10 @@ static bool elsewhere(struct lab_run *run)
     return true;
 }
 
-static double now_seconds(void)
+static double now_seconds(clockid_t clock)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -256,7 +256,8 @@ void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
                 const struct lab_scenario *scenario, const struct lab_cuts *cuts, bool with_moments)
 {
     struct lab_replay r = {.ops = ops, .scenario = scenario, .cuts = cuts, .run = ret};
-    double start = now_seconds();
+    double start = now_seconds(CLOCK_MONOTONIC);
+    double cpu_start = now_seconds(CLOCK_PROCESS_CPUTIME_ID);
     *ret = (struct lab_run){.scenario = scenario, .world = ops->name, .verdict = LAB_PASS};
     if (elsewhere(ret))
         return;
@@ -268,7 +269,8 @@ void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
     free(r.taken_back);
     free(r.labels);
     free(r.draws);
-    ret->seconds = now_seconds() - start;
+    ret->seconds = now_seconds(CLOCK_MONOTONIC) - start;
+    ret->cpu_seconds = now_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
 }
 
 void lab_run_free(struct lab_run *run)

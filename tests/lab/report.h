@@ -44,6 +44,7 @@ struct lab_run {
     unsigned long replays; /* that ran to their end */
     unsigned long cuts;    /* how often the power failed within a step */
     double seconds;        /* wall clock */
+    double cpu_seconds;    /* of this process: in the simulated world, of everything */
 };
 
 void lab_run_free(struct lab_run *run);

@@ -43,6 +43,7 @@ struct lab_world {
     struct idm_sim_bootloader bootloader;
     struct lab_slot slots[IDM_SLOTS];
 
+    bool unread; /* world.h */
     unsigned int boots;
     bool powered;
     int slot;            /* that runs */
@@ -77,6 +78,9 @@ struct lab_world {
     size_t trace_size;
     char trace[LAB_TRACE_SIZE]; /* last: a fork copies what is used */
 };
+
+/* Nobody reads the status document of the run that is going on (quick.c). */
+extern bool lab_sim_unread;
 
 /* world_sim.c: fills error, gives -1. */
 int lab_sim_broke(char error[LAB_SENTENCE_SIZE], const char *format, ...)

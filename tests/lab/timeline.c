@@ -94,6 +94,15 @@ static size_t count_labels(const struct lab_scenario *scenario)
     return count;
 }
 
+/* `status` reads what was published. */
+static bool runs_commands(const struct lab_scenario *scenario)
+{
+    for (size_t i = 0; i < scenario->steps_count; i++)
+        if (scenario->steps[i].action == LAB_DO_command)
+            return true;
+    return false;
+}
+
 int lab_timeline_open(struct lab_timeline *ret, const struct lab_world_ops *ops,
                       const struct lab_scenario *scenario, struct lab_stop *ret_stop)
 {
@@ -102,6 +111,8 @@ int lab_timeline_open(struct lab_timeline *ret, const struct lab_world_ops *ops,
     *ret = (struct lab_timeline){0};
     if (ops->open(&timeline.world, &scenario->device, error) < 0)
         return stop_world(ret_stop, error);
+    if (ops->unread && !runs_commands(scenario))
+        ops->unread(timeline.world);
     timeline.oracle = lab_oracle_open(ops, &scenario->device);
     timeline.labels = calloc(timeline.labels_max + 1, sizeof *timeline.labels);
     int r = 0;

@@ -173,6 +173,23 @@ static void run_all(const struct library *library, const struct options *options
     print_progress(NULL, 0, 0);
 }
 
+/* What the simulated world costs: each life once, and the lives that are cut. */
+static void print_cost(const struct lab_run *runs, size_t count)
+{
+    double all = 0;
+    double uncut = 0;
+    size_t uncut_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool whole = runs[i].verdict != LAB_SKIP && runs[i].cuts == 0;
+        all += runs[i].cpu_seconds;
+        uncut += whole ? runs[i].cpu_seconds : 0;
+        uncut_count += whole;
+    }
+    if (strcmp(runs[0].world, lab_sim_world.name) == 0)
+        (void)printf(", %.0f ms of processor time; the %zu without a cut %.0f ms", 1e3 * all,
+                     uncut_count, 1e3 * uncut);
+}
+
 static void print_summary(const struct lab_run *runs, size_t count)
 {
     unsigned long replays = 0;
@@ -183,8 +200,10 @@ static void print_summary(const struct lab_run *runs, size_t count)
         cuts += runs[i].cuts;
         seconds += runs[i].seconds;
     }
-    (void)printf("%zu scenarios in the world %s: %lu replays, %lu cuts, %.2f s\n", count,
+    (void)printf("%zu scenarios in the world %s: %lu replays, %lu cuts, %.2f s", count,
                  runs[0].world, replays, cuts, seconds);
+    print_cost(runs, count);
+    (void)fputc('\n', stdout);
     lab_report_counts(stdout, runs, count);
     (void)fputc('\n', stdout);
 }

@@ -30,6 +30,7 @@ int verify_place_open(struct verify_place *ret, const struct verify_alphabet *al
     if (lab_sim_world.open(&place.world, made, error))
         return -1;
     place.world->sim.traced = NULL;
+    lab_sim_world.unread(place.world);
     place.oracle = lab_oracle_open(&lab_sim_world, made);
     place.sight = allocate(SIGHT_SIZE);
     if (!place.oracle)

@@ -167,14 +167,8 @@ static void add_text(struct state *s, const char *text)
     add_bytes(s, text, strlen(text));
 }
 
-/* A hash or a Name of a key or certificate. */
-static void add_hash(struct state *s, const uint8_t *hash, bool is_name)
+static void add_first(struct state *s, uint64_t first)
 {
-    uint64_t first = first_bytes(is_name ? hash + 2 : hash);
-    if (idm_all_zero(hash, is_name ? IDM_NAME_SIZE : IDM_SHA256_SIZE)) {
-        add(s, 0);
-        return;
-    }
     size_t at = place_of(known.keys, known.room, first);
     if (known.keys[at])
         add_id(s, known.ids[at]);
@@ -182,20 +176,65 @@ static void add_hash(struct state *s, const uint8_t *hash, bool is_name)
         add(s, first);
 }
 
+/* A hash or a Name of a key or certificate. */
+static void add_hash(struct state *s, const uint8_t *hash, bool is_name)
+{
+    if (idm_all_zero(hash, is_name ? IDM_NAME_SIZE : IDM_SHA256_SIZE))
+        add(s, 0);
+    else
+        add_first(s, first_bytes(is_name ? hash + 2 : hash));
+}
+
+static unsigned int nibble(char digit)
+{
+    return (unsigned int)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+}
+
+static bool read_hex(const char *hex, uint8_t ret_hash[IDM_SHA256_SIZE])
+{
+    for (size_t i = 0; i < IDM_SHA256_SIZE; i++) {
+        if (!isxdigit((unsigned char)hex[2 * i]) || !isxdigit((unsigned char)hex[2 * i + 1]))
+            return false;
+        ret_hash[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+    }
+    return true;
+}
+
+/* Empty: none. */
 static void add_hex(struct state *s, const char *hex)
 {
     uint8_t hash[IDM_SHA256_SIZE] = {0};
-    for (size_t i = 0; i < sizeof hash && hex[0] && isxdigit((unsigned char)hex[2 * i]); i++) {
-        const char digits[3] = {hex[2 * i], hex[2 * i + 1], 0};
-        hash[i] = (uint8_t)strtoul(digits, NULL, 16);
-    }
+    if (hex[0] && !read_hex(hex, hash))
+        abort();
     add_hash(s, hash, false);
 }
 
 /* ---- files ---- */
 
+/* What a file says, but for which key is which: the hash of its words, and its keys in order. Read
+ * once for each blob. */
+#define NOTED_MAX 8u
+struct noted {
+    uint64_t words;
+    uint32_t count;
+    struct {
+        uint32_t id;
+        bool is_hash; /* then `first` of a certificate's hash */
+        uint64_t first;
+    } keys[NOTED_MAX];
+};
+
+static void note_key(struct noted *n, uint32_t id, const uint8_t *hash)
+{
+    if (n->count == NOTED_MAX)
+        abort();
+    n->keys[n->count].id = id;
+    n->keys[n->count].is_hash = hash != NULL;
+    n->keys[n->count++].first = hash ? first_bytes(hash) : 0;
+}
+
 /* "CERT 9 KEY 7 FROM … TO …": dates say nothing more, other numbers are keys'. */
-static void add_words(struct state *s, const struct idm_bytes *bytes)
+static void note_words(struct noted *n, struct state *s, const struct idm_bytes *bytes)
 {
     const char *at = (const char *)bytes->data;
     const char *end = at + bytes->size;
@@ -206,7 +245,8 @@ static void add_words(struct state *s, const struct idm_bytes *bytes)
             for (; at < end && isdigit((unsigned char)*at); at++)
                 id = id * 10 + (uint32_t)(*at - '0');
             if (!date)
-                add_id(s, id);
+                note_key(n, id, NULL);
+            add(s, '0');
             continue;
         }
         date = *at == 'M' || *at == 'O' || (date && *at == ' ');
@@ -215,19 +255,20 @@ static void add_words(struct state *s, const struct idm_bytes *bytes)
 }
 
 /* What the old key says names the new certificate; the rest is for people. */
-static void add_statement(struct state *s, const struct idm_bytes *bytes)
+static void note_statement(struct noted *n, const struct idm_bytes *bytes)
 {
+    uint8_t hash[IDM_SHA256_SIZE];
     const char *at = (const char *)bytes->data;
     size_t run = 0;
     for (size_t i = 0; i <= bytes->size; i++) {
         run = isxdigit((unsigned char)at[i]) ? run + 1 : 0;
-        if (run == 2 * IDM_SHA256_SIZE)
-            add_hex(s, at + i + 1 - run);
+        if (run == 2 * IDM_SHA256_SIZE && read_hex(at + i + 1 - run, hash))
+            note_key(n, 0, hash);
     }
 }
 
 /* The newest entry: one that repeats it is not written again. */
-static void add_history(struct state *s, const struct idm_bytes *bytes)
+static void note_history(struct state *s, const struct idm_bytes *bytes)
 {
     const char *text = (const char *)bytes->data;
     size_t at = bytes->size > 1 ? bytes->size - 1 : 0;
@@ -236,6 +277,37 @@ static void add_history(struct state *s, const struct idm_bytes *bytes)
     for (; at < bytes->size; at++)
         if (!isdigit((unsigned char)text[at]))
             add(s, (uint8_t)text[at]);
+}
+
+static const struct noted *noted_in(enum idm_file file, struct idm_sim_blob *blob)
+{
+    if (blob->notes)
+        return blob->notes;
+    struct state words = {0};
+    struct noted *n = calloc(1, sizeof *n);
+    if (!n)
+        abort();
+    if (file == IDM_F_STATEMENT)
+        note_statement(n, &blob->bytes);
+    else if (file == IDM_F_HISTORY)
+        note_history(&words, &blob->bytes);
+    else
+        note_words(n, &words, &blob->bytes);
+    n->words = words.hash;
+    blob->notes = n;
+    return n;
+}
+
+static void add_words(struct state *s, enum idm_file file, struct idm_sim_blob *blob)
+{
+    const struct noted *n = noted_in(file, blob);
+    add(s, n->words);
+    for (uint32_t i = 0; i < n->count; i++) {
+        if (n->keys[i].is_hash)
+            add_first(s, n->keys[i].first);
+        else
+            add_id(s, n->keys[i].id);
+    }
 }
 
 static void add_install(struct state *s, const struct lab_world *w, const struct idm_install *i)
@@ -333,30 +405,22 @@ static void add_record(struct state *s, const struct lab_world *w, const struct 
     add_slots(s, r);
 }
 
-/* Decoding costs a SHA-256: what was decoded last is kept by the bytes that it was in. */
-static const struct decoded {
-    uint64_t of;
+/* What a record's bytes say, decoded once for each blob. */
+struct decoded {
     int rc;
     struct idm_record record;
-} * decode(const struct idm_bytes *b)
-{
-    static struct decoded kept[1024];
-    struct state bytes = {0};
-    add_bytes(&bytes, b->data, b->size);
-    struct decoded *at = &kept[bytes.hash % 1024];
-    if (at->of != bytes.hash) {
-        at->of = bytes.hash;
-        at->rc = idm_record_decode(b->data, b->size, &at->record);
-    }
-    return at;
-}
+};
 
-static void add_record_file(struct state *s, const struct lab_world *w, const struct idm_bytes *b)
+static const struct decoded *decode(struct idm_sim_blob *blob)
 {
-    const struct decoded *d = decode(b);
-    add(s, (uint64_t)d->rc);
-    if (d->rc == 0)
-        add_record(s, w, &d->record);
+    if (blob->notes)
+        return blob->notes;
+    struct decoded *d = malloc(sizeof *d);
+    if (!d)
+        abort();
+    d->rc = idm_record_decode(blob->bytes.data, blob->bytes.size, &d->record);
+    blob->notes = d;
+    return d;
 }
 
 static bool is_record(enum idm_file file)
@@ -365,35 +429,34 @@ static bool is_record(enum idm_file file)
 }
 
 static void add_blob(struct state *s, const struct lab_world *w, enum idm_file file,
-                     const struct idm_sim_blob *blob)
+                     struct idm_sim_blob *blob)
 {
     add(s, blob ? 1 + (blob->bytes.size == 0) : 0);
     if (!blob || !blob->bytes.size)
         return;
-    if (is_record(file))
-        add_record_file(s, w, &blob->bytes);
-    else if (file == IDM_F_STATEMENT)
-        add_statement(s, &blob->bytes);
-    else if (file == IDM_F_HISTORY)
-        add_history(s, &blob->bytes);
-    else
-        add_words(s, &blob->bytes);
+    if (!is_record(file)) {
+        add_words(s, file, blob);
+        return;
+    }
+    const struct decoded *d = decode(blob);
+    add(s, (uint64_t)d->rc);
+    if (d->rc == 0)
+        add_record(s, w, &d->record);
 }
 
 /* Two good records: which one is newer? */
 static void add_order(struct state *s, const struct idm_sim *disk)
 {
-    const struct idm_sim_blob *a = disk->files[IDM_F_PERSIST_RECORD];
-    const struct idm_sim_blob *b = disk->files[IDM_F_CONFIG_RECORD];
+    struct idm_sim_blob *a = disk->files[IDM_F_PERSIST_RECORD];
+    struct idm_sim_blob *b = disk->files[IDM_F_CONFIG_RECORD];
     if (!a || !b || idm_bytes_equal(&a->bytes, &b->bytes))
         return;
-    const struct decoded *one = decode(&a->bytes);
-    uint64_t first = one->record.sequence;
-    int rc = one->rc;
-    const struct decoded *other = decode(&b->bytes); /* may be kept where the first one was */
-    uint64_t second = other->record.sequence;
-    if (rc == 0 && other->rc == 0)
-        add(s, first > second ? 2 : first < second ? 3 : 1);
+    const struct decoded *one = decode(a);
+    const struct decoded *other = decode(b);
+    if (one->rc == 0 && other->rc == 0)
+        add(s, one->record.sequence > other->record.sequence   ? 2
+               : one->record.sequence < other->record.sequence ? 3
+                                                               : 1);
 }
 
 static bool in_run(enum idm_file file)

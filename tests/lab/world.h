@@ -118,6 +118,9 @@ struct lab_world_ops {
     /* A second world in the same state, independent of the first: for cuts, and for questions of the
      * kind "what if the other slot booted". -1 when the world broke. */
     int (*fork)(struct lab_world **ret, struct lab_world *world, char error[LAB_SENTENCE_SIZE]);
+    /* Nobody but `see` will look at what that world publishes from here on: it need not be composed
+     * each time. NULL: it always is. */
+    void (*unread)(struct lab_world *world);
     /* Is fork cheap enough to ask such a question after every step? */
     bool forks_cheaply;
     /* Has a key with this SPKI any way left to sign: a file that loads in the chip, a persistent object,

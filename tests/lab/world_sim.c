@@ -17,6 +17,8 @@ int lab_sim_broke(char error[LAB_SENTENCE_SIZE], const char *format, ...)
     return -1;
 }
 
+bool lab_sim_unread;
+
 /* ---- idmode -----------------------------------------------------------------------------------*/
 
 static int read_settings(void *self, const struct idm_options *options, FILE *warnings,
@@ -54,6 +56,8 @@ static int open_backends(void *self, const struct idm_options *options,
                    strcmp(settings->version, "os-release") == 0 ? w->ran.version
                                                                 : settings->version);
     *ret = w->sim.backends;
+    if (!w->sim.traced && w->sim.fault != IDM_SIM_CUT_NAMED)
+        ret->trace = NULL;
     return 0;
 }
 
@@ -109,11 +113,13 @@ static int run(struct lab_world *w, int argc, char **argv, char error[LAB_SENTEN
                               .close_backends = close_backends,
                               .concluded = concluded,
                               .input = fileno(nowhere())};
+    lab_sim_unread = w->unread;
     stdout = nowhere(); /* variables in glibc: every print of the commands goes there */
     stderr = nowhere();
     w->exit_code = idm_cli_run(argc, argv, &reach);
     stdout = out;
     stderr = err;
+    lab_sim_unread = false;
     w->ran_idmode = true;
     w->powered = w->powered && !w->sim.dead;
     return 0;
@@ -449,6 +455,17 @@ void lab_sim_cut_here(struct lab_world *w, uint64_t outcome, struct lab_result *
 
 /* ---- open, fork, close ------------------------------------------------------------------------*/
 
+/* Memory of closed worlds: forks come and go by the million. */
+static struct spares {
+    struct lab_world *worlds[64];
+    size_t count;
+} spares;
+
+static struct lab_world *allocate(void)
+{
+    return spares.count ? spares.worlds[--spares.count] : malloc(sizeof(struct lab_world));
+}
+
 static void close_world(struct lab_world *w)
 {
     if (!w)
@@ -456,7 +473,10 @@ static void close_world(struct lab_world *w)
     lab_sim_drop_snapshots(w);
     idm_sim_free(&w->sim);
     lab_sim_forget_record(w);
-    free(w);
+    if (spares.count < sizeof spares.worlds / sizeof *spares.worlds)
+        spares.worlds[spares.count++] = w;
+    else
+        free(w);
 }
 
 static int open_world(struct lab_world **ret, const struct lab_device *device,
@@ -466,9 +486,10 @@ static int open_world(struct lab_world **ret, const struct lab_device *device,
     struct lab_result result = {0};
     if (device->tpm == LAB_TPM_CLEARED || device->tpm == LAB_TPM_REPLACED)
         return lab_sim_broke(error, "to a chip that was never switched on nothing happened yet");
-    struct lab_world *w = calloc(1, sizeof *w);
+    struct lab_world *w = allocate();
     if (!w)
         return lab_sim_broke(error, "out of memory");
+    memset(w, 0, sizeof *w);
     lab_sim_make(w, device);
     w->sim.traced = traced;
     if (device->provisioned && act(w, &power_on, &(struct lab_cut){.kind = LAB_UNCUT}, &result)) {
@@ -482,7 +503,7 @@ static int open_world(struct lab_world **ret, const struct lab_device *device,
 
 static int fork_world(struct lab_world **ret, struct lab_world *w, char error[LAB_SENTENCE_SIZE])
 {
-    struct lab_world *copy = malloc(sizeof *copy);
+    struct lab_world *copy = allocate();
     if (!copy)
         return lab_sim_broke(error, "out of memory");
     memcpy(copy, w, offsetof(struct lab_world, trace) + w->trace_size);
@@ -497,6 +518,11 @@ static int fork_world(struct lab_world **ret, struct lab_world *w, char error[LA
     return 0;
 }
 
+static void unread(struct lab_world *w)
+{
+    w->unread = true;
+}
+
 static unsigned long writes(const struct lab_world *w)
 {
     return w->writes;
@@ -508,6 +534,7 @@ const struct lab_world_ops lab_sim_world = {.name = "sim",
                                             .act = act,
                                             .see = lab_sim_see,
                                             .fork = fork_world,
+                                            .unread = unread,
                                             .forks_cheaply = true,
                                             .key_lives = lab_sim_key_lives,
                                             .writes = writes};

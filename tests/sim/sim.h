@@ -41,6 +41,7 @@ enum idm_sim_fault {
 struct idm_sim_blob {
     unsigned int refs;
     struct idm_bytes bytes;
+    void *notes; /* what a reader found in it; NULL, or freed with it */
 };
 
 enum idm_sim_fs { IDM_SIM_EXT4, IDM_SIM_FAT };

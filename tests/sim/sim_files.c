@@ -55,6 +55,7 @@ void idm_sim_blob_drop(struct idm_sim_blob **blob)
 {
     if (*blob && --(*blob)->refs == 0) {
         idm_bytes_free(&(*blob)->bytes);
+        free((*blob)->notes);
         free(*blob);
     }
     *blob = NULL;
