@@ -50,10 +50,12 @@ enum idm_place {
     X(IDM_F_CONFIG_TSS2, IDM_CONFIG_OURS, "tpm.key.pem", 0600)                                     \
     X(IDM_F_CONFIG_TPM_CERT, IDM_CONFIG_OURS, "tpm.cert.pem", 0644)                                \
     X(IDM_F_CONFIG_SEALED, IDM_CONFIG_OURS, "legacy.sealed", 0600)                                 \
+    X(IDM_F_CONFIG_AKS, IDM_CONFIG_OURS, "attest.keys", 0600)                                      \
     X(IDM_F_PERSIST_RECORD, IDM_PERSIST_OURS, "record", 0600)                                      \
     X(IDM_F_PERSIST_TSS2, IDM_PERSIST_OURS, "tpm.key.pem", 0600)                                   \
     X(IDM_F_PERSIST_TPM_CERT, IDM_PERSIST_OURS, "tpm.cert.pem", 0644)                              \
     X(IDM_F_PERSIST_SEALED, IDM_PERSIST_OURS, "legacy.sealed", 0600)                               \
+    X(IDM_F_PERSIST_AKS, IDM_PERSIST_OURS, "attest.keys", 0600)                                    \
     X(IDM_F_PERSIST_KEY, IDM_PERSIST_OURS, "legacy.key.pem", 0600)                                 \
     X(IDM_F_PERSIST_CERT, IDM_PERSIST_OURS, "legacy.cert.pem", 0644)                               \
     X(IDM_F_FORMER_SEALED, IDM_PERSIST_OURS, "former.sealed", 0600)                                \

@@ -42,6 +42,8 @@ static const struct {
      "hold show | hold clear --reason R --to retry|reuse|legacy|accept-epoch|new-identity\n"
      "            --yes",
      "what is held, and an operator's way out"},
+    {"attest", NULL, 2, 0, "attest ek|ak|activate|evidence|quote|certify …",
+     "prove to others which chip this is (idmode attest --help)"},
     {"factory-reset", idm_command_factory_reset, 1, 0,
      "factory-reset --yes [--reset rekey|clear] [--next-boot] [--without-tpm REASON]",
      "destroy the identity and make a new one"},

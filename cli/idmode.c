@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* idmode.c - the program that everybody calls. `mode` it answers itself, from one file and with
  * nothing but libc loaded: agents ask often. Everything else it hands to libexec/idmode/core, which
- * lies beside it. */
+ * lies beside it, or to libexec/idmode/attest, where that is installed. */
 #include "cli/options.h"
 
 #include <fcntl.h>
@@ -42,29 +42,32 @@ static int print_mode(const struct idm_options *options)
 }
 
 /* BUILD/bin/idmode → BUILD/libexec/idmode/core; /usr/bin/idmode → /usr/libexec/idmode/core */
-static int hand_over(char **argv)
+static int hand_over(char **argv, bool attests)
 {
     char path[PATH_MAX];
     static const char core[] = "/../libexec/idmode/core";
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof core);
+    static const char attest[] = "/../libexec/idmode/attest";
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof attest);
     char *slash = NULL;
     if (length > 0) {
         path[length] = 0;
         slash = strrchr(path, '/');
     }
     if (slash) {
-        memcpy(slash, core, sizeof core);
+        memcpy(slash, attests ? attest : core, attests ? sizeof attest : sizeof core);
         (void)execv(path, argv);
     }
-    (void)fprintf(stderr, "idmode: start: %s cannot be executed (reinstall idmode)\n",
-                  slash ? path : "libexec/idmode/core");
+    (void)fprintf(stderr, "idmode: start: %s cannot be executed (%s)\n",
+                  slash ? path : "libexec/idmode/core",
+                  attests ? "install idmode's attestation" : "reinstall idmode");
     return 5;
 }
 
-static bool asks_for_mode(int argc, char **argv)
+/* Is it perhaps for another program than core? */
+static bool may_be_elsewhere(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "mode") == 0)
+        if (strcmp(argv[i], "mode") == 0 || strcmp(argv[i], "attest") == 0)
             return true;
     return false;
 }
@@ -72,9 +75,10 @@ static bool asks_for_mode(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct idm_options options;
+    bool attests = false;
     if (!idm_options_open_standard())
         return 5;
-    if (asks_for_mode(argc, argv)) {
+    if (may_be_elsewhere(argc, argv)) {
         /* getopt permutes argv: the core gets its own order when the word was an option's value. */
         char **copy = calloc((size_t)argc + 1, sizeof *copy);
         if (!copy)
@@ -87,6 +91,7 @@ int main(int argc, char **argv)
         bool mode = options.words == 1 && strcmp(options.word[0], "mode") == 0 && !options.help &&
                     !options.version;
         int rc = -1;
+        attests = options.words > 0 && strcmp(options.word[0], "attest") == 0 && !options.version;
         if (mode)
             rc = idm_options_fit(&options, "mode") ? print_mode(&options)
                                                    : idm_options_misused(argv);
@@ -94,5 +99,5 @@ int main(int argc, char **argv)
         if (rc >= 0)
             return rc;
     }
-    return hand_over(argv);
+    return hand_over(argv, attests);
 }

@@ -39,10 +39,14 @@ static const struct row {
     {"strict", 0, FLAG, AT(strict), "status boot"},
     {"digest", 0, TEXT, AT(digest), "sign"},
     {"in", 0, TEXT, AT(in), "sign"},
-    {"out", 0, TEXT, AT(out), "sign"},
+    {"out", 0, TEXT, AT(out), "sign attest"},
     {"key", 0, TEXT, AT(key), "import"},
     {"imported", 0, FLAG, AT(imported), "adopt"},
-    {"prepared", 0, FLAG, AT(prepared), "cert csr"},
+    {"prepared", 0, FLAG, AT(prepared), "cert csr attest"},
+    {"nonce", 0, TEXT, AT(nonce), "attest"},
+    {"credential", 0, TEXT, AT(credential), "attest"},
+    {"service", 0, TEXT, AT(service), "attest"},
+    {"pcrs", 0, TEXT, AT(pcrs), "attest"},
     {"lines", 'n', NUMBER, AT(lines), "history"},
     {"yes", 0, FLAG, AT(yes), "factory-reset hold"},
     {"reason", 0, TEXT, AT(reason), "hold"},
@@ -52,7 +56,8 @@ static const struct row {
     {"without-tpm", 0, TEXT, AT(without_tpm), "factory-reset"},
 #undef AT
 };
-#define ROWS       (sizeof rows / sizeof *rows)
+#define ROWS (sizeof rows / sizeof *rows)
+_Static_assert(ROWS <= 64, "options fit a bit set");
 #define FIRST_LONG 256 /* getopt values of rows: above every letter */
 
 static bool take_number(const struct row *row, const char *text, void *field)
@@ -74,7 +79,7 @@ static bool take(struct idm_options *o, const struct row *row, const char *value
 {
     void *field = (char *)o + row->offset;
     if (row->commands[0])
-        o->given |= 1u << (row - rows);
+        o->given |= UINT64_C(1) << (row - rows);
     switch (row->kind) {
     case TEXT:
         memcpy(field, &value, sizeof value);

@@ -4,6 +4,7 @@
 #define IDM_CLI_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define IDM_OPTIONS_WORDS 4
 
@@ -19,11 +20,12 @@ struct idm_options {
     /* of single commands */
     const char *target_aware, *target_format, *target_version, *target_slot, *install_id;
     const char *format, *digest, *in, *out, *reset, *without_tpm, *reason, *to, *key;
+    const char *nonce, *credential, *service, *pcrs;
     bool imported, strict, yes, next_boot, prepared;
     int lines;                           /* -n; -1: not given */
     int words;                           /* how many of word[] there are */
     const char *word[IDM_OPTIONS_WORDS]; /* the command and its arguments */
-    unsigned int given;                  /* bit per option of a single command, see options.c */
+    uint64_t given;                      /* bit per option of a single command, see options.c */
 };
 
 /* Parses; the environment's IDMODE_ROOT, IDMODE_CONFIG and IDMODE_TCTI fill what the command line

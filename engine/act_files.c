@@ -255,10 +255,21 @@ int idm_do_bury_store_cert(struct idm_engine *e, struct idm_error *err)
     return bury_cert(e, IDM_F_PERSIST_CERT, &e->store_cert, err);
 }
 
+/* Attestation keys are below the parent that a reset destroys: all of them are dead. */
+static int bury_attestation_keys(struct idm_engine *e, struct idm_error *err)
+{
+    if (e->record.state != IDM_S_resetting)
+        return 0;
+    int rc = remove_file(e, IDM_F_CONFIG_AKS, err);
+    return rc ? rc : remove_file(e, IDM_F_PERSIST_AKS, err);
+}
+
 int idm_do_bury_tss2_files(struct idm_engine *e, struct idm_error *err)
 {
     int rc = bury_tss2(e, IDM_F_CONFIG_TSS2, &e->tss2_config, err);
-    return rc ? rc : bury_tss2(e, IDM_F_PERSIST_TSS2, &e->tss2_persist, err);
+    if (rc == 0)
+        rc = bury_tss2(e, IDM_F_PERSIST_TSS2, &e->tss2_persist, err);
+    return rc ? rc : bury_attestation_keys(e, err);
 }
 
 int idm_do_bury_tpm_certs(struct idm_engine *e, struct idm_error *err)

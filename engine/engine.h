@@ -109,6 +109,16 @@ int idm_engine_certificate(struct idm_engine *engine, bool prepared, struct idm_
 int idm_engine_csr(struct idm_engine *engine, bool prepared, struct idm_bytes *ret_pem,
                    struct idm_error *err) IDM_NODISCARD;
 
+/* Where the TPM identity's key is, the one in use or the prepared one; after idm_engine_look or a boot loop.
+ * Borrowed until the next of them. ABSENT: it is not in use, or not prepared; there is no copy of it. */
+struct idm_key_place {
+    uint8_t name[IDM_NAME_SIZE];
+    uint32_t handle;              /* 0: not persistent */
+    const struct idm_bytes *file; /* TSS2 PRIVATE KEY; NULL: no good copy */
+};
+int idm_engine_tpm_key(const struct idm_engine *engine, bool prepared, struct idm_key_place *ret,
+                       struct idm_error *err) IDM_NODISCARD;
+
 /* Reads all facts, the TPM's proof among them, and says what a boot loop would do first. Changes
  * nothing. */
 struct idm_verdict idm_engine_examine(struct idm_engine *engine);

@@ -60,6 +60,22 @@ int idm_engine_certificate(struct idm_engine *e, bool prepared, struct idm_bytes
     return idm_bytes_set(ret_pem, cert->data, cert->size);
 }
 
+int idm_engine_tpm_key(const struct idm_engine *e, bool prepared, struct idm_key_place *ret,
+                       struct idm_error *err)
+{
+    bool there = prepared ? e->record.state == IDM_S_migrating
+                          : e->recorded && idm_identity_mode(e) == IDM_MODE_TPM;
+    struct idm_tpm_layout layout = idm_layout(e);
+    if (!there)
+        return idm_fail(err, IDM_E_ABSENT, "use the TPM's key",
+                        prepared ? "nothing is prepared" : "the identity in use is not the TPM's");
+    *ret = (struct idm_key_place){.handle =
+                                      layout.storage == IDM_STORE_TSS2 ? 0 : layout.device_handle,
+                                  .file = idm_good_tss2(e)};
+    memcpy(ret->name, e->record.device_name, IDM_NAME_SIZE);
+    return 0;
+}
+
 struct idm_verdict idm_engine_examine(struct idm_engine *e)
 {
     static const struct idm_request boot = {.kind = IDM_REQ_BOOT};

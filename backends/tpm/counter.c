@@ -82,13 +82,19 @@ int idm_tpm_counter_increment(struct idm_tpm *tpm, uint32_t index, struct idm_er
     return result < 0 ? result : increment(tpm, index, what.text, err);
 }
 
+void idm_template_counter(uint32_t index, TPM2B_NV_PUBLIC *ret)
+{
+    *ret = (TPM2B_NV_PUBLIC){.nvPublic = {.nvIndex = index,
+                                          .nameAlg = TPM2_ALG_SHA256,
+                                          .attributes = COUNTER_ATTRIBUTES,
+                                          .dataSize = COUNTER_SIZE}};
+}
+
 static int define(struct idm_tpm *tpm, uint32_t index, const char *what, struct idm_error *err)
 {
     const TPM2B_AUTH empty = {0};
-    const TPM2B_NV_PUBLIC area = {.nvPublic = {.nvIndex = index,
-                                               .nameAlg = TPM2_ALG_SHA256,
-                                               .attributes = COUNTER_ATTRIBUTES,
-                                               .dataSize = COUNTER_SIZE}};
+    TPM2B_NV_PUBLIC area;
+    idm_template_counter(index, &area);
     _cleanup_ref_ struct idm_tpm_ref salt = IDM_TPM_REF_EMPTY;
     _cleanup_owner_ struct idm_tpm_owner owner = IDM_TPM_OWNER_EMPTY;
     ESYS_TR made = ESYS_TR_NONE;

@@ -182,6 +182,11 @@ int idm_tpm_property(struct idm_tpm *tpm, uint32_t property, uint32_t *ret,
 int idm_tpm_first_persistent(struct idm_tpm *tpm, uint32_t from, uint32_t *ret,
                              struct idm_error *err) IDM_NODISCARD;
 
+/* ---- counter.c ---- */
+
+/* Public area of the counter as it is defined: without TPMA_NV_WRITTEN, which its first increment sets. */
+void idm_template_counter(uint32_t index, TPM2B_NV_PUBLIC *ret);
+
 /* ---- auth.c ---- */
 
 /* An HMAC session salted with `salt` (empty: unsalted), AES-128-CFB for the parameters that

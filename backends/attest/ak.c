@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "backends/attest/internal.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char what_make[] = "make an attestation key";
+
+/* ---- making ---- */
+
+static int note_parents(struct idm_tpm *tpm, const struct idm_ak_parent *parent,
+                        const struct idm_tpm_ref *opened, struct idm_ak *ret, struct idm_error *err)
+{
+    uint8_t name[IDM_NAME_SIZE];
+    uint32_t handle = opened->loaded ? opened->loaded : parent->handle;
+    int rc = idm_tpm_read_public(tpm, handle, &ret->parents[0], name, err);
+    if (rc == 0 && memcmp(name, parent->name, IDM_NAME_SIZE) != 0)
+        return idm_fail(err, IDM_E_TPM_TAKEN, what_make,
+                        "another object than the recorded parent is at 0x%08x", parent->handle);
+    ret->parent_count = 1;
+    bool primary = parent->handle == IDM_TPM_PRIMARY || parent->handle == parent->srk_handle;
+    if (rc || primary)
+        return rc;
+    rc = idm_tpm_read_public(tpm, parent->srk_handle, &ret->parents[1], name, err);
+    ret->parent_count = 2;
+    return rc;
+}
+
+static int create(struct idm_tpm *tpm, const struct idm_ak_parent *parent, struct idm_ak *ak,
+                  struct idm_error *err)
+{
+    const TPM2B_SENSITIVE_CREATE nothing = {0};
+    _cleanup_ref_ struct idm_tpm_ref opened = IDM_TPM_REF_EMPTY;
+    _cleanup_ref_ struct idm_tpm_ref session = IDM_TPM_REF_EMPTY;
+    TPM2B_PUBLIC template;
+    idm_template_attestation(&template);
+    int rc = idm_tpm_storage_open(tpm, parent->handle, &opened, err);
+    if (rc == 0)
+        rc = note_parents(tpm, parent, &opened, ak, err);
+    if (rc == 0)
+        rc = idm_tpm_session(tpm, &opened, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &session,
+                             err);
+    if (rc == 0)
+        rc = idm_tpm_create(tpm, &opened, session.tr, &nothing, &template, &ak->key.public_area,
+                            &ak->key.private_area, err);
+    return rc;
+}
+
+int idm_ak_create(struct idm_tpm *tpm, const struct idm_ak_parent *parent, const char *service,
+                  struct idm_ak *ret, struct idm_error *err)
+{
+    struct idm_ak ak = {.key.parent = parent->handle};
+    if (!idm_ak_service_is_good(service))
+        return idm_fail(err, IDM_E_USAGE, "--service",
+                        "it is up to 32 of A-Z a-z 0-9 . _ -, and does not begin with a dot");
+    int rc = idm_tpm_ready(tpm, what_make, err);
+    if (rc == 0)
+        rc = create(tpm, parent, &ak, err);
+    if (rc)
+        return rc;
+    (void)snprintf(ak.service, sizeof ak.service, "%s", service);
+    *ret = ak;
+    return 0;
+}
+
+/* ---- loading ---- */
+
+static int load_under(struct idm_tpm *tpm, uint32_t parent, const struct idm_tss2_key *key,
+                      const char *what, uint32_t *ret_handle, struct idm_error *err)
+{
+    TSS2L_SYS_AUTH_RESPONSE response = {0};
+    TPM2B_NAME name = {.size = sizeof name.name};
+    TPM2_HANDLE handle = 0;
+    TSS2_RC rc;
+    IDM_TPM_COMMAND(tpm, rc,
+                    Tss2_Sys_Load(tpm->sys, parent, &idm_tpm_empty_password, &key->private_area,
+                                  &key->public_area, &handle, &name, &response));
+    if (rc != TSS2_RC_SUCCESS)
+        return idm_tpm_unfit(rc, idm_tpm_fail(tpm, rc, what, err), err);
+    idm_tpm_hold(tpm, handle);
+    *ret_handle = handle;
+    return 0;
+}
+
+int idm_attest_load(struct idm_tpm *tpm, uint32_t parent, const struct idm_tss2_key *key,
+                    const char *what, uint32_t *ret_handle, struct idm_error *err)
+{
+    _cleanup_ref_ struct idm_tpm_ref primary = IDM_TPM_REF_EMPTY;
+    uint8_t name[IDM_NAME_SIZE];
+    int rc = idm_tpm_ready(tpm, what, err);
+    if (rc == 0 && parent == IDM_TPM_PRIMARY) {
+        rc = idm_tpm_srk_create(tpm, &primary, name, err);
+        parent = primary.loaded;
+    }
+    return rc ? rc : load_under(tpm, parent, key, what, ret_handle, err);
+}
+
+int idm_ak_load(struct idm_tpm *tpm, const struct idm_ak_parent *parent, const struct idm_ak *ak,
+                uint32_t *ret_handle, struct idm_error *err)
+{
+    return idm_attest_load(tpm, parent->handle, &ak->key, "load the attestation key", ret_handle,
+                           err);
+}
+
+void idm_ak_unload(struct idm_tpm *tpm, uint32_t handle)
+{
+    if (handle)
+        idm_tpm_flush(tpm, handle);
+}
