@@ -209,8 +209,19 @@ void life_boot(struct life *life)
     LIFE_ACT(life, boot);
 }
 
-/* idmode as the updater's child: the world does not see it run. */
-static void outside(struct life *life, const struct lab_step *step, const struct lab_sight *before)
+/* A step in which idmode is the updater's child: the world does not see it run. What it traces from
+ * here on is the step's. */
+static struct lab_sight begin(struct life *life)
+{
+    char path[IDM_DEVICE_PATH_SIZE];
+    struct stat st;
+
+    idm_device_path(device_of(life), "/run/idmode/trace", path);
+    life->world->trace_start = stat(path, &st) == 0 ? (size_t)st.st_size : 0;
+    return life->sight;
+}
+
+static void end(struct life *life, const struct lab_step *step, const struct lab_sight *before)
 {
     const struct lab_result result = {0};
 
@@ -233,7 +244,7 @@ static void note_armed(struct life *life)
 
 int life_install(struct life *life, const struct updater *updater, const struct update *update)
 {
-    const struct lab_sight before = life->sight;
+    const struct lab_sight before = begin(life);
     unsigned int pre = life_heard(life, "-q hook pre-install");
     unsigned int post = life_heard(life, "-q hook post-install");
     struct lab_step step = {.action = LAB_DO_install,
@@ -248,49 +259,49 @@ int life_install(struct life *life, const struct updater *updater, const struct 
     note_armed(life);
     step.install.pre_install = life_heard(life, "-q hook pre-install") > pre;
     step.install.post_install = life_heard(life, "-q hook post-install") > post;
-    outside(life, &step, &before);
+    end(life, &step, &before);
     return life->run.exit_code;
 }
 
 void life_commit(struct life *life, const struct updater *updater, bool hook)
 {
-    const struct lab_sight before = life->sight;
+    const struct lab_sight before = begin(life);
     const struct lab_step step = {.action = LAB_DO_commit, .hooks = hook};
     struct idm_device *device = device_of(life);
 
     updater->commit(life, hook);
     cr_assert_eq(life->run.exit_code, 0, "%s%s", life->run.out, life->run.err);
     cr_assert_eq(idm_bootloader_noted(&device->bootloader, device->slot, false), 0);
-    outside(life, &step, &before);
+    end(life, &step, &before);
 }
 
 void life_spurious(struct life *life, const struct updater *updater)
 {
-    const struct lab_sight before = life->sight;
+    const struct lab_sight before = begin(life);
     const struct lab_step step = {.action = LAB_DO_hook, .phase = LAB_POST_INSTALL};
 
     updater->spurious(life);
-    outside(life, &step, &before);
+    end(life, &step, &before);
 }
 
 void life_condemn(struct life *life, const struct updater *updater)
 {
-    const struct lab_sight before = life->sight;
+    const struct lab_sight before = begin(life);
     const struct lab_step step = {.action = LAB_DO_nothing};
 
     updater->condemn(life);
-    outside(life, &step, &before);
+    end(life, &step, &before);
 }
 
 void life_release(struct life *life)
 {
-    const struct lab_sight before = life->sight;
+    const struct lab_sight before = begin(life);
     const struct lab_step step = {.action = LAB_DO_hook, .phase = LAB_POST_INSTALL};
 
     life_must(life, "timeout 60 sh -c 'echo go >go'\n"
                     "for i in $(seq 600); do [ ! -e ended ] || break; sleep 0.1; done\n"
                     "rm ended");
-    outside(life, &step, &before);
+    end(life, &step, &before);
 }
 
 /* ---- looking ---- */
