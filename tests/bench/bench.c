@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bench.c - measures a device against its goals: idm-bench RELEASE_BUILD_DIR. */
+/* bench.c - measures a device against its goals: idm-bench RELEASE_BUILD_DIR [tls]. */
 #include "tests/bench/bench.h"
 
 #include <stdarg.h>
@@ -216,12 +216,8 @@ static void commands_of_resets(void)
           BENCH_NO_GOAL);
 }
 
-int main(int argc, char *argv[])
+static void bench_device_alone(const char *release)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: idm-bench RELEASE_BUILD_DIR\n");
-        return 2;
-    }
     commands_in_use();
     commands_of_first_use();
     commands_of_moves();
@@ -232,10 +228,24 @@ int main(int argc, char *argv[])
     open_device(NULL);
     run("boot");
     bench_files();
-    bench_time(argv[1]);
-    bench_memory(argv[1]);
-    bench_mode(argv[1]);
-    bench_size(argv[1]);
+    bench_time(release);
+    bench_memory(release);
+    bench_mode(release);
+    bench_size(release);
+}
+
+int main(int argc, char *argv[])
+{
+    bool tls_alone = argc == 3 && strcmp(argv[2], "tls") == 0;
+
+    if (argc != 2 && !tls_alone) {
+        fprintf(stderr, "usage: idm-bench RELEASE_BUILD_DIR [tls]\n");
+        return 2;
+    }
+    if (!tls_alone)
+        bench_device_alone(argv[1]);
+    open_device(NULL);
+    run("boot");
     bench_tls_tpm();
     bench_tls_software();
     idm_device_close(&bench_device);

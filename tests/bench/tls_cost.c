@@ -5,6 +5,11 @@
  *                                          idmode:key, and of Esys_Sign alone, taken in turns
  *     tls-cost mode ROUNDS                 nanoseconds of idmode_get_mode
  *     tls-cost handshake CERT KEY ROUNDS   so many handshakes in memory, CERT and KEY on the server's side
+ *     tls-cost mutual CERT KEY OTHER OTHERKEY ROUNDS [TCTI HANDLE]
+ *                                          "A B": microseconds of a quick TLS 1.3 handshake with CERT and KEY
+ *                                          on the client's side, OTHER's on the server's; and, where there
+ *                                          is a TCTI, of one with OTHER's on both and one Esys_Sign, taken
+ *                                          in turns
  *
  * Exit 0, or 1 with a line on stderr.
  */
@@ -90,34 +95,49 @@ static bool sign_by_esys(ESYS_CONTEXT *esys, ESYS_TR key)
     return rc == TSS2_RC_SUCCESS;
 }
 
-static int cost_sign(const char *tcti_name, const char *handle, size_t rounds)
+struct chip {
+    TSS2_TCTI_CONTEXT *tcti;
+    ESYS_CONTEXT *esys;
+    ESYS_TR key;
+};
+
+static bool open_chip(struct chip *chip, const char *tcti, const char *handle)
+{
+    return Tss2_TctiLdr_Initialize(tcti, &chip->tcti) == TSS2_RC_SUCCESS &&
+           Esys_Initialize(&chip->esys, chip->tcti, NULL) == TSS2_RC_SUCCESS &&
+           Esys_TR_FromTPMPublic(chip->esys, (TPM2_HANDLE)strtoul(handle, NULL, 0), ESYS_TR_NONE,
+                                 ESYS_TR_NONE, ESYS_TR_NONE, &chip->key) == TSS2_RC_SUCCESS;
+}
+
+static void close_chip(struct chip *chip)
+{
+    if (chip->esys != NULL)
+        Esys_TR_Close(chip->esys, &chip->key);
+    Esys_Finalize(&chip->esys);
+    Tss2_TctiLdr_Finalize(&chip->tcti);
+}
+
+static int cost_sign(const char *tcti, const char *handle, size_t rounds)
 {
     static double ours[ROUNDS_MAX], theirs[ROUNDS_MAX];
-    TSS2_TCTI_CONTEXT *tcti = NULL;
-    ESYS_CONTEXT *esys = NULL;
-    ESYS_TR object = ESYS_TR_NONE;
+    struct chip chip = {0};
     EVP_PKEY *key = load_key();
 
-    if (key == NULL || Tss2_TctiLdr_Initialize(tcti_name, &tcti) != TSS2_RC_SUCCESS ||
-        Esys_Initialize(&esys, tcti, NULL) != TSS2_RC_SUCCESS ||
-        Esys_TR_FromTPMPublic(esys, (TPM2_HANDLE)strtoul(handle, NULL, 0), ESYS_TR_NONE,
-                              ESYS_TR_NONE, ESYS_TR_NONE, &object) != TSS2_RC_SUCCESS)
+    if (key == NULL || !open_chip(&chip, tcti, handle))
         return fail("loading the key");
     for (size_t i = 0; i < rounds; i++) {
         double begin = now_us(CLOCK_MONOTONIC);
         if (!sign_by_openssl(key))
             return fail("signing through OpenSSL");
         double middle = now_us(CLOCK_MONOTONIC);
-        if (!sign_by_esys(esys, object))
+        if (!sign_by_esys(chip.esys, chip.key))
             return fail("Esys_Sign");
         ours[i] = middle - begin;
         theirs[i] = now_us(CLOCK_MONOTONIC) - middle;
     }
     printf("%.2f %.2f\n", quick(ours, rounds), quick(theirs, rounds));
     EVP_PKEY_free(key);
-    Esys_TR_Close(esys, &object);
-    Esys_Finalize(&esys);
-    Tss2_TctiLdr_Finalize(&tcti);
+    close_chip(&chip);
     return 0;
 }
 
@@ -179,6 +199,57 @@ static int cost_handshake(const char *cert, const char *key, size_t rounds)
     return 0;
 }
 
+static int take_any(int good, X509_STORE_CTX *ctx)
+{
+    (void)good;
+    (void)ctx;
+    return 1;
+}
+
+static SSL_CTX *new_ctx(const SSL_METHOD *method, const char *cert, const char *key)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+
+    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, take_any);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    if (SSL_CTX_use_certificate_chain_file(ctx, cert) == 1 &&
+        SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1)
+        return ctx;
+    SSL_CTX_free(ctx);
+    return NULL;
+}
+
+static int cost_mutual(char *const files[4], size_t rounds, const char *tcti, const char *handle)
+{
+    static double ours[ROUNDS_MAX], theirs[ROUNDS_MAX];
+    struct chip chip = {0};
+    SSL_CTX *server = new_ctx(TLS_server_method(), files[2], files[3]);
+    SSL_CTX *device = new_ctx(TLS_client_method(), files[0], files[1]);
+    SSL_CTX *plain = new_ctx(TLS_client_method(), files[2], files[3]);
+
+    if (server == NULL || device == NULL || plain == NULL)
+        return fail("loading certificates and keys");
+    if (tcti != NULL && !open_chip(&chip, tcti, handle))
+        return fail("opening the chip");
+    for (size_t i = 0; i < rounds; i++) {
+        double begin = now_us(CLOCK_MONOTONIC);
+        if (!shake(device, server))
+            return fail("the handshake");
+        double middle = now_us(CLOCK_MONOTONIC);
+        if (tcti != NULL && (!shake(plain, server) || !sign_by_esys(chip.esys, chip.key)))
+            return fail("the handshake with a software key");
+        ours[i] = middle - begin;
+        theirs[i] = now_us(CLOCK_MONOTONIC) - middle;
+    }
+    printf("%.2f %.2f\n", quick(ours, rounds), quick(theirs, rounds));
+    SSL_CTX_free(server);
+    SSL_CTX_free(device);
+    SSL_CTX_free(plain);
+    close_chip(&chip);
+    return 0;
+}
+
 int main(int argc, char *argv[])
 {
     if (argc == 5 && strcmp(argv[1], "sign") == 0 && strtoul(argv[4], NULL, 0) <= ROUNDS_MAX)
@@ -187,6 +258,10 @@ int main(int argc, char *argv[])
         return cost_mode(strtoul(argv[2], NULL, 0));
     if (argc == 5 && strcmp(argv[1], "handshake") == 0)
         return cost_handshake(argv[2], argv[3], strtoul(argv[4], NULL, 0));
-    fprintf(stderr, "tls-cost sign|mode|handshake …\n");
+    if ((argc == 7 || argc == 9) && strcmp(argv[1], "mutual") == 0 &&
+        strtoul(argv[6], NULL, 0) <= ROUNDS_MAX)
+        return cost_mutual(&argv[2], strtoul(argv[6], NULL, 0), argc == 9 ? argv[7] : NULL,
+                           argc == 9 ? argv[8] : NULL);
+    fprintf(stderr, "tls-cost sign|mode|handshake|mutual …\n");
     return 1;
 }
