@@ -21,11 +21,12 @@ install(TARGETS provider LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ossl-module
 install(FILES include/idmode.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${CMAKE_BINARY_DIR}/lib/pkgconfig/idmode.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-install(DIRECTORY share/idmode/ DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode)
+install(DIRECTORY share/idmode/ DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode USE_SOURCE_PERMISSIONS)
 
 # ---- manual, units -------------------------------------------------------------------------------
 install(DIRECTORY man/ DESTINATION ${CMAKE_INSTALL_MANDIR})
-file(GLOB UNITS CONFIGURE_DEPENDS packaging/systemd/*.service packaging/systemd/*.socket)
+file(GLOB UNITS CONFIGURE_DEPENDS packaging/systemd/*.service packaging/systemd/*.socket
+  packaging/systemd/*.path)
 install(FILES ${UNITS} DESTINATION ${IDM_UNIT_DIR})
 install(FILES packaging/systemd/idmode.sysusers DESTINATION lib/sysusers.d RENAME idmode.conf)
 install(FILES packaging/systemd/idmode.tmpfiles DESTINATION lib/tmpfiles.d RENAME idmode.conf)

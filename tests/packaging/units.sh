@@ -9,7 +9,7 @@ install_all() {
 }
 
 units() {
-    (cd "$WORK/installed/usr/lib/systemd/system" && ls -- *.service *.socket)
+    (cd "$WORK/installed/usr/lib/systemd/system" && ls -- *.service *.socket *.path)
 }
 
 installed_programs_find_each_other() {
@@ -71,6 +71,7 @@ limit_of() {
     idmode-commit.service) echo 2.5 ;;   # the same program
     idmode-signd.service) echo 1.5 ;;    # the chip, and nothing else
     idmode-watch.service) echo 3.0 ;;    # starts the first
+    idmode-reload.service) echo 2.5 ;;   # signals, and systemctl
     *) echo "$1 has no limit" >&2 && return 1 ;;
     esac
 }
