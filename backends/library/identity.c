@@ -16,6 +16,7 @@
 #include <openssl/provider.h>
 #include <openssl/ssl.h>
 #include <openssl/store.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 struct identity {
@@ -119,7 +120,7 @@ static int load(struct idmode *id, struct identity **ret, struct idm_error *err)
 static struct identity *current(struct idmode *id, struct idm_error *err)
 {
     uint64_t word = idmode_word(id);
-    (void)pthread_mutex_lock(&id->lock);
+    idmode_lock();
     if (!id->identity || !word || word != id->word) {
         struct identity *fresh = NULL;
         if (load(id, &fresh, err))
@@ -131,7 +132,7 @@ static struct identity *current(struct idmode *id, struct idm_error *err)
     struct identity *found = id->identity;
     if (found)
         (void)atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
-    (void)pthread_mutex_unlock(&id->lock);
+    idmode_unlock();
     return found;
 }
 

@@ -5,6 +5,7 @@
 #include "backends/store/inroot.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -61,6 +62,28 @@ IDMODE_PUBLIC const char *idmode_error(void)
     return last_error;
 }
 
+/* ---- the lock ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int handlers;
+
+void idmode_lock(void)
+{
+    (void)pthread_mutex_lock(&lock);
+}
+
+void idmode_unlock(void)
+{
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* After those of backends/active, whose lock is taken under this one: fork takes the youngest first. */
+static void register_handlers(void)
+{
+    handlers = pthread_atfork(idmode_lock, idmode_unlock, idmode_unlock);
+}
+
 /* ---- open and close ---- */
 
 IDMODE_PUBLIC int idmode_open(idmode **ret, const char *root)
@@ -82,11 +105,16 @@ IDMODE_PUBLIC int idmode_open(idmode **ret, const char *root)
     idmode *id = calloc(1, sizeof *id);
     if (!id)
         return idm_fail(&err, IDM_E_MEMORY, "idmode_open", "out of memory"), idmode_fail(&err);
-    if (idm_active_open(&id->active, path, tcti && *tcti ? tcti : NULL, &err)) {
+    int rc = idm_active_open(&id->active, path, tcti && *tcti ? tcti : NULL, &err);
+    (void)pthread_once(&once, register_handlers);
+    if (rc == 0 && handlers) {
+        idm_active_close(id->active);
+        rc = idm_fail(&err, IDM_E_MEMORY, "idmode_open", "out of memory");
+    }
+    if (rc) {
         free(id);
         return idmode_fail(&err);
     }
-    (void)pthread_mutex_init(&id->lock, NULL);
     *ret = id;
     return IDMODE_OK;
 }
@@ -98,7 +126,6 @@ IDMODE_PUBLIC void idmode_close(idmode *id)
     idmode_identity_free(id->identity);
     idm_page_unmap(atomic_load(&id->page));
     idm_active_close(id->active);
-    (void)pthread_mutex_destroy(&id->lock);
     free(id);
 }
 

@@ -9,17 +9,20 @@
 #include "backends/active/active.h"
 #include "include/idmode.h"
 
-#include <pthread.h>
 
 struct identity; /* identity.c: loaded for OpenSSL, counted */
 
 struct idmode {
     struct idm_active_ctx *active;
     const void *_Atomic page; /* struct idm_page, mapped once it is there */
-    pthread_mutex_t lock;     /* of what follows */
-    struct identity *identity;
-    uint64_t word; /* the page's, when it was loaded */
+    struct identity *identity; /* this and below: under idmode_lock */
+    uint64_t word;             /* the page's, when it was loaded */
 };
+
+/* One lock for all of a process, held by fork(2) itself, so that a child never finds it taken by a thread
+ * that it does not have. A load under it takes a few milliseconds. */
+void idmode_lock(void);
+void idmode_unlock(void);
 
 /* The page's word; 0: there is none yet. */
 uint64_t idmode_word(const idmode *id);

@@ -72,12 +72,11 @@ static void *key_dup(const void *from_data, int selection)
 {
     const struct idm_provider_key *from = from_data;
     struct idm_provider_key *to = key_new((void *)from->provider);
-    (void)selection;
     if (!to)
         return NULL;
     if (from->public_key && EVP_PKEY_up_ref(from->public_key))
         to->public_key = from->public_key;
-    if (from->key)
+    if (from->key && (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY))
         to->key = idm_active_key_up(from->key);
     return to;
 }
