@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* idmode-signd: who is served, what is signed, and what hostile clients, dying chips and changes of mode
  * do to it. */
-#include "tests/tls/tls_device.h"
+#include "tests/tls/tls_signd.h"
 
 #include "backends/active/reference.h"
 #include "backends/active/wire.h"
 #include "backends/tpm/tpm.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-
-static pid_t broker;
-static char socket_path[IDM_DEVICE_PATH_SIZE];
-
-static void stop_broker(void)
-{
-    if (broker > 0) {
-        kill(broker, SIGTERM);
-        int status = 0;
-        waitpid(broker, &status, 0);
-        broker = 0;
-    }
-}
 
 static void close_all(void)
 {
@@ -35,56 +16,6 @@ static void close_all(void)
 }
 
 TestSuite(tls_broker, .timeout = 120, .fini = close_all);
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-}
-
-static int connect_to_broker(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-    size_t length = strlen(socket_path);
-    cr_assert(length < sizeof(address.sun_path));
-    memcpy(address.sun_path, socket_path, length);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-/* Serves as soon as this returns. tcti NULL: as boot reached the chip. */
-static void start_broker_at(const char *tcti)
-{
-    char path[IDM_DEVICE_PATH_SIZE];
-    int fd = -1;
-
-    snprintf(path, sizeof(path), "%s/signd.log", device.base);
-    idm_device_path(&device, "/run/idmode/sign.sock", socket_path);
-    broker = fork();
-    if (broker == 0) {
-        unsetenv("IDMODE_TCTI");
-        int log = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
-        dup2(log, 2);
-        execl(IDM_TEST_BUILD_DIR "/bin/idmode-signd", "idmode-signd", "--root", device.root,
-              tcti != NULL ? "--tcti" : NULL, tcti, NULL);
-        _exit(127);
-    }
-    for (int i = 0; i < 1000 && fd < 0; i++) {
-        fd = connect_to_broker();
-        if (fd < 0)
-            nap();
-    }
-    cr_assert(fd >= 0, "the broker does not serve");
-    close(fd);
-}
-
-static void start_broker(void)
-{
-    start_broker_at(NULL);
-}
 
 static const char members[] = "[access]\ngroup = daemon\n[tpm]\nwait = 1s\n";
 

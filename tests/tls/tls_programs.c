@@ -157,6 +157,7 @@ Test(tls_programs, examples_do_what_they_say)
 
 /* ---- across a move ---- */
 
+/* Each program in either mode of one and the same device; servers that go on running are in tls_reload.c. */
 Test(tls_programs, the_next_start_uses_the_new_identity)
 {
     open_software_device(NULL, false);
@@ -165,11 +166,13 @@ Test(tls_programs, the_next_start_uses_the_new_identity)
     cr_assert_eq(RUN("migrate", "prepare"), 0);
     cr_assert_eq(RUN("migrate", "commit"), 0);
     status_is("tpm", "tpm-dual", "");
-    python();
+    openssl_tool();
     curl_and_nginx();
+    python();
+    mosquitto();
 }
 
-/* ---- cost and faults ---- */
+/* ---- cost ---- */
 
 Test(tls_programs, fresh_process_and_handshake_take_one_command)
 {
@@ -180,32 +183,4 @@ Test(tls_programs, fresh_process_and_handshake_take_one_command)
            "curl -sS --http0.9 --unix-socket s --cacert $PEER_CERT --cert $CERT --key $KEY "
            "https://localhost/page | grep -q hello");
     cr_assert_eq(commands(NULL), 1, "%u commands", commands(NULL));
-}
-
-Test(tls_programs, chip_that_dies_in_mid_handshake)
-{
-    static const char *const faults[] = {"disconnect-before", "disconnect-after", "answer:0x101",
-                                         "garble:0"};
-
-    open_tls_with(TPM, TPM_CONF("wait = 200ms"), false);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-        tls(0,
-            "rm -f s; serve plain openssl s_server -unix s -cert $PEER_CERT -key $PEER_KEY -Verify "
-            "1 "
-            "-CAfile $CERT -verify_return_error -quiet; await s; code=0;"
-            "IDMODE_TCTI=" SHIM ":cc=Sign,do=%s,child=%s timeout 20 curl -sS --unix-socket s "
-            "--cacert $PEER_CERT --cert $CERT --key $KEY https://localhost/ > out 2>&1 || code=$?;"
-            "test $code != 0; test $code != 124; cat out; grep -qi 'curl:' out",
-            faults[i], device.tpm.tcti);
-}
-
-Test(tls_programs, killed_client_leaves_nothing_in_the_chip)
-{
-    open_tls_with(TPM, TPM_CONF("key-storage = tss2"), false);
-    for (int i = 0; i < 6; i++) /* a chip has three slots */
-        tls(0,
-            "IDMODE_TCTI=" SHIM ":cc=Sign,do=kill-before,child=%s openssl dgst -sha256 -sign "
-            "idmode:key -out none $CERT 2> /dev/null && exit 1 || true",
-            device.tpm.tcti);
-    tls(0, "openssl dgst -sha256 -sign idmode:key -out sig $CERT");
 }
