@@ -9,12 +9,11 @@
 #include "backends/active/active.h"
 #include "include/idmode.h"
 
-
 struct identity; /* identity.c: loaded for OpenSSL, counted */
 
 struct idmode {
     struct idm_active_ctx *active;
-    const void *_Atomic page; /* struct idm_page, mapped once it is there */
+    const void *_Atomic page;  /* struct idm_page, mapped once it is there */
     struct identity *identity; /* this and below: under idmode_lock */
     uint64_t word;             /* the page's, when it was loaded */
 };
