@@ -122,9 +122,11 @@ static void make_tools(struct life *life)
     /* A limit on the size of files is the updater's own: see UPDATE_killed_writing. */
     life_file(life, "aware/idmode", 0755,
               "#!/bin/sh\n"
-              "ulimit -S -f unlimited\n"
+              "ulimit -S -f unlimited; late=\n"
+              "[ ! -x \"$W/before-idmode\" ] || \"$W/before-idmode\" \"$@\" || late=yes\n"
               "" IDMODE " \"$@\"; code=$?\n"
               "echo \"$* -> $code\" >>%s/updater/heard\n"
+              "[ -z \"$late\" ] || echo $code >\"$W/ended\"\n"
               "exit $code\n",
               device->base);
     life_file(life, "tools/fw_printenv", 0755,
