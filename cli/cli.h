@@ -79,6 +79,10 @@ void idm_tell_hooks(const struct idm_options *options, const struct idm_settings
 void idm_say_result(struct idm_session *session, const struct idm_outcome *outcome);
 /* Opens a session, makes the request, says the result: the exit code. */
 int idm_run_request(const struct idm_options *options, const struct idm_ask *ask, bool goes_on);
+/* The status document (NULL: nobody decided in this boot) in Prometheus' text format: to stdout, or to
+ * --out, which is replaced as a whole, mode 0644. STORAGE, MEMORY, USAGE. */
+int idm_say_metrics(const struct idm_options *options, const json_t *doc,
+                    struct idm_error *err) IDM_NODISCARD;
 /* To --out, or stdout. STORAGE. */
 int idm_write_out(const struct idm_options *options, const void *data, size_t size,
                   struct idm_error *err) IDM_NODISCARD;

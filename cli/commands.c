@@ -17,8 +17,9 @@ static const struct {
     {"boot", idm_command_boot, 1, 0, "boot",
      "recover, decide, rewrite the marker, publish the status"},
     {"mode", NULL, 1, 0, "mode", "print none, software, tpm or unknown"},
-    {"status", idm_command_status, 1, 0, "status [--format text|json|eve] [--strict]",
-     "what is in use, and why"},
+    {"status", idm_command_status, 1, 0,
+     "status [--format text|json|eve|prometheus] [--strict] [--out FILE]",
+     "what is in use, and why; --out: metrics, replaced as a whole"},
     {"hook", idm_command_hook, 2, 0,
      "hook PHASE [--target-aware yes|no|unknown] [--target-format N|none|unknown]\n"
      "            [--target-version V] [--target-slot S] [--install-id ID]",

@@ -39,7 +39,7 @@ static const struct row {
     {"strict", 0, FLAG, AT(strict), "status boot"},
     {"digest", 0, TEXT, AT(digest), "sign"},
     {"in", 0, TEXT, AT(in), "sign"},
-    {"out", 0, TEXT, AT(out), "sign attest"},
+    {"out", 0, TEXT, AT(out), "sign attest status"},
     {"key", 0, TEXT, AT(key), "import"},
     {"imported", 0, FLAG, AT(imported), "adopt"},
     {"prepared", 0, FLAG, AT(prepared), "cert csr attest"},

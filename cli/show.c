@@ -86,34 +86,58 @@ static int status_exit(const json_t *doc, bool strict)
     return strict && !healthy ? IDM_EXIT_HELD : IDM_EXIT_DONE;
 }
 
+enum format { TEXT, JSON, EVE, PROMETHEUS, FORMATS };
+static const char *const formats[FORMATS] = {"text", "json", "eve", "prometheus"};
+
+static int choose_format(const struct idm_options *options, enum format *ret, struct idm_error *err)
+{
+    const char *name = options->format ? options->format : (options->json ? "json" : "text");
+    for (unsigned int i = 0; i < FORMATS; i++)
+        if (strcmp(formats[i], name) == 0)
+            *ret = options->json && i == TEXT ? JSON : (enum format)i;
+    if (*ret == FORMATS)
+        return idm_fail(err, IDM_E_USAGE, "--format", "it is text, json, eve or prometheus");
+    if (*ret == PROMETHEUS && options->json)
+        return idm_fail(err, IDM_E_USAGE, "--format", "prometheus is no JSON");
+    if (*ret != PROMETHEUS && options->out)
+        return idm_fail(err, IDM_E_USAGE, "--out", "it goes with --format prometheus");
+    return 0;
+}
+
+static void print_status(const json_t *doc, enum format format)
+{
+    if (format == EVE) /* the field names of EVE's device info message */
+        idm_say_json(json_pack("{s:s, s:s}", "HSMStatus", text_at(doc, NULL, "hsm_status"),
+                               "HSMInfo", text_at(doc, NULL, "hsm_info")));
+    else if (format == JSON)
+        idm_say_json(json_incref((json_t *)doc));
+    else
+        print_text(doc);
+}
+
 int idm_command_status(const struct idm_options *options)
 {
     _cleanup_bytes_ struct idm_bytes text = {0};
     struct idm_error err = {0};
-    const char *format = options->format ? options->format : (options->json ? "json" : "text");
+    enum format format = FORMATS;
     int found = 0;
-    bool eve = strcmp(format, "eve") == 0;
-    if (!eve && strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
-        (void)idm_fail(&err, IDM_E_USAGE, "--format", "it is text, json or eve");
+    if (choose_format(options, &format, &err))
         return idm_say_error(options, "status", &err);
-    }
     int rc = read_file(options, IDM_F_RUN_STATUS, &text, &found);
     if (rc)
         return rc;
     json_t *doc = found ? NULL : json_loadb((const char *)text.data, text.size, 0, NULL);
-    if (!doc) {
+    rc = doc ? status_exit(doc, options->strict) : IDM_EXIT_HELD;
+    /* "Nobody decided" is a figure too. */
+    if (format == PROMETHEUS && idm_say_metrics(options, doc, &err))
+        rc = idm_say_error(options, "status", &err);
+    if (!doc && format != PROMETHEUS) {
         (void)idm_fail(&err, IDM_E_HELD, "status", "idmode boot has not run in this boot");
         (void)idm_advise(&err, "run idmode boot");
         return idm_say_error(options, "status", &err);
     }
-    rc = status_exit(doc, options->strict);
-    if (eve) /* the field names of EVE's device info message */
-        idm_say_json(json_pack("{s:s, s:s}", "HSMStatus", text_at(doc, NULL, "hsm_status"),
-                               "HSMInfo", text_at(doc, NULL, "hsm_info")));
-    else if (strcmp(format, "json") == 0 || options->json)
-        idm_say_json(json_incref(doc));
-    else
-        print_text(doc);
+    if (format != PROMETHEUS)
+        print_status(doc, format);
     json_decref(doc);
     return rc;
 }

@@ -4,9 +4,9 @@
 
 set(IDM_UNIT_DIR lib/systemd/system CACHE STRING "where systemd's units go (Debian 12: /lib/systemd/system)")
 
-# idmode looks for ../libexec/idmode/core and attest, the first for bootenv beside it.
+# idmode looks for ../libexec/idmode/core and attest, the first for bootenv and hooks beside it.
 install(TARGETS idmode idmode-signd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS core bootenv attest RUNTIME DESTINATION libexec/idmode)
+install(TARGETS core attest bootenv hooks RUNTIME DESTINATION libexec/idmode)
 foreach(program idmode-watch idmode-verify)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -25,11 +25,24 @@ install(DIRECTORY share/idmode/ DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode USE_
 
 # ---- manual, units -------------------------------------------------------------------------------
 install(DIRECTORY man/ DESTINATION ${CMAKE_INSTALL_MANDIR})
+install(FILES packaging/completions/idmode.bash
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME idmode)
+install(FILES packaging/completions/_idmode DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 file(GLOB UNITS CONFIGURE_DEPENDS packaging/systemd/*.service packaging/systemd/*.socket
   packaging/systemd/*.path)
 install(FILES ${UNITS} DESTINATION ${IDM_UNIT_DIR})
+install(FILES packaging/systemd/rauc-mark-good.conf
+  DESTINATION ${IDM_UNIT_DIR}/rauc-mark-good.service.d RENAME idmode.conf)
 install(FILES packaging/systemd/idmode.sysusers DESTINATION lib/sysusers.d RENAME idmode.conf)
 install(FILES packaging/systemd/idmode.tmpfiles DESTINATION lib/tmpfiles.d RENAME idmode.conf)
+
+# ---- what updaters call --------------------------------------------------------------------------
+foreach(updater rauc swupdate mender)
+  if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/hooks/${updater})
+    install(DIRECTORY hooks/${updater} DESTINATION lib/idmode/hooks USE_SOURCE_PERMISSIONS
+      PATTERN README.md EXCLUDE)
+  endif()
+endforeach()
 
 # ---- idmode-lab ----------------------------------------------------------------------------------
 # Only where it was built to be installed: the one for tests finds its programs in the build directory.

@@ -137,8 +137,12 @@ static void add_heading(json_t *doc, const struct idm_engine *e, const struct id
                        : o->mode == IDM_MODE_TPM      ? "the TPM holds the identity"
                        : o->mode == IDM_MODE_SOFTWARE ? "a software key holds the identity"
                                                       : "no identity is in use";
+    const char *maker = e->record.manufacturer;
     (void)json_object_set_new(doc, "hsm_status", json_string(hsm_status(e, o)));
-    (void)json_object_set_new(doc, "hsm_info", json_string(info));
+    (void)json_object_set_new(doc, "hsm_info",
+                              maker[0] ? json_sprintf("%s; TPM: %s %s", info, maker,
+                                                      e->record.firmware)
+                                       : json_string(info));
 }
 
 static json_t *document(const struct idm_engine *e, const struct idm_outcome *o,

@@ -14,7 +14,7 @@ recipe_is_that_of_the_sources() {
     mkdir -p "changed/$RECIPES"
     cp -r "$SOURCE"/{CMakeLists.txt,cmake,LICENSE} changed/
     for change in 's,[^ ]*ossl-modules/idmode.so,,' 's/tpm2-tss//' 's/md5=./md5=x/' 's,/idmode .$,/idmod \\\\,' \
-        's/-signd lib/-sign lib/' 's/"idmode-signd.socket"/"idmode-signd.sockets"/'; do
+        's/-signd /-sign /' 's/"idmode-signd.socket"/"idmode-signd.sockets"/'; do
         sed "$change" "$SOURCE/$recipe" >"changed/$recipe"
         cmp -s "$SOURCE/$recipe" "changed/$recipe" && { echo "changes nothing: $change"; return 1; }
         ! python3 "$LAYERS" yocto "$WORK/changed" "$WORK/installed" 2>/dev/null ||

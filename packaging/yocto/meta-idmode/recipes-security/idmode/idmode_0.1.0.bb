@@ -22,28 +22,37 @@ EXTRA_OECMAKE = " \
 # Certificates are not issued under a clock behind this; bitbake sets it from the sources.
 do_configure[vardeps] += "SOURCE_DATE_EPOCH"
 
-PACKAGES =+ "${PN}-openssl ${PN}-signd lib${PN}"
+PACKAGES =+ "${PN}-openssl ${PN}-rauc ${PN}-signd ${PN}-swupdate lib${PN}"
 
 FILES:${PN} = " \
     ${bindir}/idmode \
+    ${prefix}/libexec/idmode/attest \
     ${prefix}/libexec/idmode/bootenv \
     ${prefix}/libexec/idmode/core \
+    ${prefix}/libexec/idmode/hooks \
     ${systemd_system_unitdir}/idmode-boot.service \
     ${systemd_system_unitdir}/idmode-commit.service \
     ${prefix}/lib/sysusers.d/idmode.conf \
     ${prefix}/lib/tmpfiles.d/idmode.conf \
+    ${datadir}/bash-completion \
+    ${datadir}/zsh \
     ${datadir}/idmode/status.schema.json \
 "
 FILES:${PN}-openssl = "${libdir}/ossl-modules/idmode.so ${datadir}/idmode/openssl.cnf"
+FILES:${PN}-rauc = "${prefix}/lib/idmode/hooks/rauc ${systemd_system_unitdir}/rauc-mark-good.service.d"
 FILES:${PN}-signd = " \
     ${bindir}/idmode-signd \
     ${systemd_system_unitdir}/idmode-signd.service \
     ${systemd_system_unitdir}/idmode-signd.socket \
 "
+FILES:${PN}-swupdate = "${prefix}/lib/idmode/hooks/swupdate"
 FILES:lib${PN} = "${libdir}/libidmode.so.*"
 
 RDEPENDS:${PN} = "libtss2-tcti-device"
 RRECOMMENDS:${PN} = "${PN}-openssl ${PN}-signd"
+
+RDEPENDS:${PN}-rauc = "${PN} rauc"
+RDEPENDS:${PN}-swupdate = "${PN} swupdate"
 
 SYSTEMD_PACKAGES = "${PN} ${PN}-signd"
 SYSTEMD_SERVICE:${PN} = "idmode-boot.service idmode-commit.service"
