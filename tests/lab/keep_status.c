@@ -2,7 +2,6 @@
 #include "tests/lab/keep_status.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +11,11 @@ int lab_keep_status_in(const char *path)
 {
     kept = fopen(path, "we");
     return kept ? 0 : -errno;
+}
+
+bool lab_keeps_status(void)
+{
+    return kept != NULL;
 }
 
 int lab_keep_status_end(void)

@@ -9,6 +9,7 @@
  *
  * Not thread-safe. */
 #include "engine/internal.h"
+#include "tests/lab/keep_status.h"
 #include "tests/lab/sim_parts.h"
 
 #include <stdlib.h>
@@ -128,6 +129,6 @@ char *__wrap_idm_status_text(const struct idm_engine *e, const struct idm_outcom
                              const struct idm_cert_info *identity)
 {
     static unsigned int runs;
-    bool composed = !lab_sim_unread || runs++ % COMPOSED == 0;
+    bool composed = !lab_sim_unread || lab_keeps_status() || runs++ % COMPOSED == 0;
     return composed ? __real_idm_status_text(e, outcome, identity) : strdup("{}");
 }

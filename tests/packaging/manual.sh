@@ -89,11 +89,12 @@ reasons_are_those_of_the_program() {
         <("$BUILD/bin/idmode-lab" diagram --format markdown | sed -n '/^## Reasons/,/^## /s/^| `\([a-z-]*\)` |.*/\1/p' | sort)
 }
 
+# Sections 3, 7 and 8: tests/tls/tls_man.c.
 pages_that_are_named_exist() {
     local name section
     while read -r name section; do
         [[ -e $MAN/man$section/$name.$section ]] || { echo "$name($section)"; return 1; }
-    done < <(grep -hoE '(lib)?idmode[a-z_.\\-]* ?\([1-8]\)' "$MAN"/man*/* | tr -d ' \\()' | sort -u | sed 's/\(.\)$/ \1/')
+    done < <(grep -hoE '(lib)?idmode[a-z_.\\-]* ?\([15]\)' "$MAN"/man*/* | tr -d ' \\()' | sort -u | sed 's/\(.\)$/ \1/')
     while read -r name section; do
         [[ -e $MAN/man$section/$name.$section ]] || { echo "in a unit: $name($section)"; return 1; }
     done < <(grep -hoE 'man:[a-z.-]+\([1-8]\)' "$SOURCE"/packaging/systemd/* | sed 's/man:\(.*\)(\(.\))/\1 \2/' | sort -u)

@@ -52,7 +52,7 @@ systemd_has_nothing_to_say() {
     done
     # Drop-ins for units of others.
     printf '[Service]\nExecStart=/bin/true\n' >"$WORK/installed/usr/lib/systemd/system/rauc-mark-good.service"
-    mkdir -p "$WORK/installed/bin" && ln -s /bin/true "$WORK/installed/bin/true"
+    mkdir -p "$WORK/installed/bin" && cp /bin/true "$WORK/installed/bin/"
     said=$(verify /usr/lib/systemd/system/rauc-mark-good.service)
     [[ -z $said ]] || { echo "rauc-mark-good.service: $said"; return 1; }
     [[ $(units | wc -l) -ge 4 ]]
