@@ -140,9 +140,9 @@ static void add_heading(json_t *doc, const struct idm_engine *e, const struct id
     const char *maker = e->record.manufacturer;
     (void)json_object_set_new(doc, "hsm_status", json_string(hsm_status(e, o)));
     (void)json_object_set_new(doc, "hsm_info",
-                              maker[0] ? json_sprintf("%s; TPM: %s %s", info, maker,
-                                                      e->record.firmware)
-                                       : json_string(info));
+                              maker[0]
+                                  ? json_sprintf("%s; TPM: %s %s", info, maker, e->record.firmware)
+                                  : json_string(info));
 }
 
 static json_t *document(const struct idm_engine *e, const struct idm_outcome *o,
