@@ -32,10 +32,13 @@ FILES:${PN} = " \
     ${prefix}/libexec/idmode/hooks \
     ${systemd_system_unitdir}/idmode-boot.service \
     ${systemd_system_unitdir}/idmode-commit.service \
+    ${systemd_system_unitdir}/idmode-reload.path \
+    ${systemd_system_unitdir}/idmode-reload.service \
     ${prefix}/lib/sysusers.d/idmode.conf \
     ${prefix}/lib/tmpfiles.d/idmode.conf \
     ${datadir}/bash-completion \
     ${datadir}/zsh \
+    ${datadir}/idmode/hooks.d \
     ${datadir}/idmode/status.schema.json \
 "
 FILES:${PN}-openssl = "${libdir}/ossl-modules/idmode.so ${datadir}/idmode/openssl.cnf"
@@ -55,7 +58,7 @@ RDEPENDS:${PN}-rauc = "${PN} rauc"
 RDEPENDS:${PN}-swupdate = "${PN} swupdate"
 
 SYSTEMD_PACKAGES = "${PN} ${PN}-signd"
-SYSTEMD_SERVICE:${PN} = "idmode-boot.service idmode-commit.service"
+SYSTEMD_SERVICE:${PN} = "idmode-boot.service"
 SYSTEMD_SERVICE:${PN}-signd = "idmode-signd.socket"
 
 USERADD_PACKAGES = "${PN}"
