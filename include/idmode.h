@@ -91,7 +91,8 @@ int idmode_get_status(idmode *id, char **ret_json);
 int idmode_get_certificate(idmode *id, char **ret_pem);
 
 /* Signs message[0..size) with the key in use: DER ECDSA (RFC 3279), or RSA PKCS #1 v1.5. `digest`:
- * "sha256", "sha384", "sha512". *signature_size: room in `signature`, at least IDMODE_SIGNATURE_MAX;
+ * "sha256", "sha384", "sha512"; a software key that signs no digests (Ed25519, of an old image) signs the
+ * message itself, whatever it says. *signature_size: room in `signature`, at least IDMODE_SIGNATURE_MAX;
  * then its length. A message of at most 96 KiB that does not begin with "idmode ", as idmode's own
  * statements do (E_DENIED). Waits for a busy chip as long as idmode is configured to ([tpm] wait), at
  * most 15 s for the broker. Every error above. */

@@ -71,6 +71,8 @@ struct idm_active_key *idm_active_key_up(struct idm_active_key *key);
 void idm_active_key_free(struct idm_active_key *key);
 
 struct idm_to_sign {
+    bool
+        pure; /* Ed25519, Ed448: the message itself is signed; what follows but it does not count */
     enum idm_digest digest;
     bool pss; /* RSA: PSS with a salt of the digest's length (RFC 8446, 4.2.3); else PKCS #1 v1.5 */
     uint8_t hash[IDM_HASH_MAX];
@@ -94,6 +96,8 @@ int idm_active_sign_direct(struct idm_active_ctx *ctx, const struct idm_active_k
 /* Our library context; NULL when OpenSSL cannot make one. Made once per process, never freed: freeing it
  * at exit, when OpenSSL is half gone, is how providers crash. */
 OSSL_LIB_CTX *idm_active_libctx(void);
+/* Ed25519 and Ed448 sign messages, not digests (RFC 8032): a software identity that an old image made. */
+bool idm_active_is_pure(const EVP_PKEY *key);
 /* SHA-256 of the canonical SubjectPublicKeyInfo, as idm_public_inspect computes it. CRYPTO, MEMORY. */
 int idm_active_spki(const EVP_PKEY *key, uint8_t ret[IDM_SHA256_SIZE]) IDM_NODISCARD;
 /* SHA-256, -384, -512 by OpenSSL's names for them and by size (32, 48, 64); false: another one. */

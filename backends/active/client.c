@@ -156,6 +156,13 @@ static size_t hash_size(enum idm_digest digest)
     return digest == IDM_SHA256 ? 32u : digest == IDM_SHA384 ? 48u : 64u;
 }
 
+static enum idm_wire_operation operation_of(const struct idm_to_sign *what)
+{
+    if (what->pure)
+        return IDM_WIRE_SIGN_PURE;
+    return what->message ? IDM_WIRE_SIGN_MESSAGE : IDM_WIRE_SIGN_DIGEST;
+}
+
 static enum got exchange(int fd, const struct idm_active_key *key, const struct idm_to_sign *what,
                          struct idm_wire_reply *ret)
 {
@@ -163,7 +170,7 @@ static enum got exchange(int fd, const struct idm_active_key *key, const struct 
     struct idm_wire_request request = {
         .magic = IDM_WIRE_MAGIC,
         .id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1,
-        .operation = what->message ? IDM_WIRE_SIGN_MESSAGE : IDM_WIRE_SIGN_DIGEST,
+        .operation = (uint8_t)operation_of(what),
         .digest = (uint8_t)what->digest,
         .pss = what->pss,
         .size = (uint32_t)(what->message ? what->message_size : hash_size(what->digest))};

@@ -32,7 +32,10 @@ static int open_chip(struct idm_active_ctx *ctx, struct idm_link *link,
         return 0;
     }
     link->used = false;
-    return idm_tpm_open(&link->tpm, ctx->root, &link->settings, err);
+    int rc = idm_tpm_open(&link->tpm, ctx->root, &link->settings, err);
+    if (rc == 0)
+        idm_tpm_is_outside(link->tpm);
+    return rc;
 }
 
 /* ---- one signature ---- */
@@ -177,6 +180,8 @@ int idm_active_sign_direct(struct idm_active_ctx *ctx, const struct idm_active_k
 {
     if (key->private_key)
         return idm_soft_sign(key->private_key, what, ret, err);
+    if (what->pure && key->direct && !key->signer.software)
+        return idm_fail(err, IDM_E_USAGE, what_sign, "a TPM's key signs digests");
     if (!key->direct || key->signer.software) {
         (void)idm_fail(err, IDM_E_UNREADABLE, what_sign,
                        "no broker is there, and this process may not use the key itself");

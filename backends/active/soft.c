@@ -49,6 +49,21 @@ static size_t size_of(enum idm_digest digest)
     return 0;
 }
 
+bool idm_active_is_pure(const EVP_PKEY *key)
+{
+    return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448");
+}
+
+static bool sign_message(EVP_PKEY *key, const struct idm_to_sign *what, struct idm_signature *ret)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = ctx && what->message && idm_active_is_pure(key) &&
+                EVP_DigestSignInit_ex(ctx, NULL, NULL, idm_active_libctx(), NULL, key, NULL) == 1 &&
+                EVP_DigestSign(ctx, ret->data, &ret->size, what->message, what->message_size) == 1;
+    EVP_MD_CTX_free(ctx);
+    return good;
+}
+
 /* NULL: not with a key of this kind. */
 static EVP_PKEY_CTX *prepare(EVP_PKEY *key, const struct idm_to_sign *what,
                              int (*init)(EVP_PKEY_CTX *ctx))
@@ -75,9 +90,10 @@ int idm_soft_sign(EVP_PKEY *key, const struct idm_to_sign *what, struct idm_sign
 {
     struct idm_signature signature = {.size = sizeof signature.data};
     (void)ERR_set_mark();
-    EVP_PKEY_CTX *ctx = prepare(key, what, EVP_PKEY_sign_init);
-    bool good = ctx && EVP_PKEY_sign(ctx, signature.data, &signature.size, what->hash,
-                                     size_of(what->digest)) == 1;
+    EVP_PKEY_CTX *ctx = what->pure ? NULL : prepare(key, what, EVP_PKEY_sign_init);
+    bool good = what->pure ? sign_message(key, what, &signature)
+                           : ctx && EVP_PKEY_sign(ctx, signature.data, &signature.size, what->hash,
+                                                  size_of(what->digest)) == 1;
     EVP_PKEY_CTX_free(ctx);
     (void)ERR_pop_to_mark();
     if (!good)

@@ -19,7 +19,11 @@
 #define IDM_WIRE_MAGIC  0x32534449u /* "IDS2" */
 #define IDM_WIRE_TEXT   640u        /* four texts with their ends: struct idm_error's, and a name */
 
-enum idm_wire_operation { IDM_WIRE_SIGN_MESSAGE = 1, IDM_WIRE_SIGN_DIGEST = 2 };
+enum idm_wire_operation {
+    IDM_WIRE_SIGN_MESSAGE = 1,
+    IDM_WIRE_SIGN_DIGEST = 2,
+    IDM_WIRE_SIGN_PURE = 3 /* the message itself, by a key that signs no digests */
+};
 
 struct idm_wire_request {
     uint32_t magic;

@@ -269,9 +269,12 @@ static int sign(idmode *id, const struct idm_to_sign *what, struct idm_signature
                 struct idm_error *err)
 {
     struct idm_active_key *key = NULL;
+    struct idm_to_sign as = *what;
     int rc = idm_active_load(id->active, false, &key, err);
-    if (rc == 0)
-        rc = idm_active_sign(id->active, key, what, ret, err);
+    if (rc == 0) {
+        as.pure = idm_active_is_pure(key->public_key);
+        rc = idm_active_sign(id->active, key, &as, ret, err);
+    }
     idm_active_key_free(key);
     return rc;
 }

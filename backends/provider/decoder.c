@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* decoder.c - the PEM reference, for programs that take their key from a file.
  *
- *     PEM ──► pem_decode ──► DER ──► ec_decode, rsa_decode ──► key
+ *     PEM ──► pem_decode ──► DER ──► ec_decode, rsa_decode, … ──► key
  *
  * Two steps, because "file:" of OSSL_STORE (openssl's own commands) knows only DER, and is content with
  * it. Asked for every key that the process reads. In PEM it reads exactly one block, as OpenSSL's own
@@ -113,7 +113,9 @@ static int take(const struct idm_provider *p, const char *type, const char *der,
     if (is && strcmp(is, type) == 0)
         return idm_provider_key_give(p, key, type, callback, arg);
     idm_active_key_free(key);
-    return is ? 1 : idm_provider_fail(p, IDM_E_USAGE, "the device's key is neither EC nor RSA");
+    return is ? 1
+              : idm_provider_fail(p, IDM_E_USAGE,
+                                  "the device's key is of a kind that is not offered");
 }
 
 static bool wants_key(int selection)
@@ -129,21 +131,18 @@ static int decode(const char *type, const struct idm_provider *p, OSSL_CORE_BIO 
     return !size || !wants_key(selection) ? 1 : take(p, type, der, size, callback, arg);
 }
 
-static int ec_decode(void *ctx, OSSL_CORE_BIO *in, int selection, OSSL_CALLBACK *callback,
-                     void *arg, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_arg)
-{
-    (void)ask;
-    (void)ask_arg;
-    return decode("EC", ctx, in, selection, callback, arg);
-}
-
-static int rsa_decode(void *ctx, OSSL_CORE_BIO *in, int selection, OSSL_CALLBACK *callback,
-                      void *arg, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_arg)
-{
-    (void)ask;
-    (void)ask_arg;
-    return decode("RSA", ctx, in, selection, callback, arg);
-}
+#define DECODE(kind, type)                                                                         \
+    static int kind##_decode(void *ctx, OSSL_CORE_BIO *in, int selection, OSSL_CALLBACK *callback, \
+                             void *arg, OSSL_PASSPHRASE_CALLBACK *ask, void *ask_arg)              \
+    {                                                                                              \
+        (void)ask;                                                                                 \
+        (void)ask_arg;                                                                             \
+        return decode(type, ctx, in, selection, callback, arg);                                    \
+    }
+DECODE(ec, "EC")
+DECODE(rsa, "RSA")
+DECODE(ed25519, "ED25519")
+DECODE(ed448, "ED448")
 
 /* Our label's PEM to DER, which OpenSSL's own reader drops. */
 static int pem_decode(void *ctx, OSSL_CORE_BIO *in, int selection, OSSL_CALLBACK *callback,
@@ -185,6 +184,8 @@ static int does_selection(void *ctx, int selection)
 
 const OSSL_DISPATCH idm_provider_ec_decoder[] = DECODER(ec);
 const OSSL_DISPATCH idm_provider_rsa_decoder[] = DECODER(rsa);
+const OSSL_DISPATCH idm_provider_ed25519_decoder[] = DECODER(ed25519);
+const OSSL_DISPATCH idm_provider_ed448_decoder[] = DECODER(ed448);
 const OSSL_DISPATCH idm_provider_pem_decoder[] = {
     {OSSL_FUNC_DECODER_NEWCTX, (void (*)(void))decoder_new},
     {OSSL_FUNC_DECODER_FREECTX, (void (*)(void))decoder_free},

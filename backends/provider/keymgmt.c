@@ -12,9 +12,11 @@
 
 const char *idm_provider_key_type(const EVP_PKEY *key)
 {
-    if (EVP_PKEY_is_a(key, "EC"))
-        return "EC";
-    return EVP_PKEY_is_a(key, "RSA") ? "RSA" : NULL;
+    static const char *const types[] = {"EC", "RSA", "ED25519", "ED448"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (EVP_PKEY_is_a(key, types[i]))
+            return types[i];
+    return NULL;
 }
 
 static void *key_new(void *ctx)
@@ -144,6 +146,9 @@ static const OSSL_PARAM rsa_types[] = {OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL
                                        OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
                                        OSSL_PARAM_END};
 
+static const OSSL_PARAM ed_types[] = {OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
+                                      OSSL_PARAM_END};
+
 static const OSSL_PARAM *ec_public_types(int selection)
 {
     return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : ec_types;
@@ -153,6 +158,13 @@ static const OSSL_PARAM *rsa_public_types(int selection)
 {
     return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : rsa_types;
 }
+
+static const OSSL_PARAM *ed25519_public_types(int selection)
+{
+    return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : ed_types;
+}
+
+#define ed448_public_types ed25519_public_types
 
 static int import(const char *type, void *key_data, int selection, const OSSL_PARAM params[])
 {
@@ -177,6 +189,16 @@ static int ec_import(void *key, int selection, const OSSL_PARAM params[])
 static int rsa_import(void *key, int selection, const OSSL_PARAM params[])
 {
     return import("RSA", key, selection, params);
+}
+
+static int ed25519_import(void *key, int selection, const OSSL_PARAM params[])
+{
+    return import("ED25519", key, selection, params);
+}
+
+static int ed448_import(void *key, int selection, const OSSL_PARAM params[])
+{
+    return import("ED448", key, selection, params);
 }
 
 static int key_export(void *key_data, int selection, OSSL_CALLBACK *callback, void *arg)
@@ -213,6 +235,16 @@ static const char *rsa_signature(int operation)
     return operation == OSSL_OP_SIGNATURE ? "RSA" : NULL;
 }
 
+static const char *ed25519_signature(int operation)
+{
+    return operation == OSSL_OP_SIGNATURE ? "ED25519" : NULL;
+}
+
+static const char *ed448_signature(int operation)
+{
+    return operation == OSSL_OP_SIGNATURE ? "ED448" : NULL;
+}
+
 #define KEYMGMT(kind)                                                                              \
     {                                                                                              \
         {OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))key_new},                                          \
@@ -236,3 +268,5 @@ static const char *rsa_signature(int operation)
 
 const OSSL_DISPATCH idm_provider_ec_keymgmt[] = KEYMGMT(ec);
 const OSSL_DISPATCH idm_provider_rsa_keymgmt[] = KEYMGMT(rsa);
+const OSSL_DISPATCH idm_provider_ed25519_keymgmt[] = KEYMGMT(ed25519);
+const OSSL_DISPATCH idm_provider_ed448_keymgmt[] = KEYMGMT(ed448);

@@ -48,30 +48,42 @@ int idm_provider_fail(const struct idm_provider *provider, int code, const char 
 
 /* ---- what it offers ---- */
 
-#define EC_NAMES  "EC:id-ecPublicKey:1.2.840.10045.2.1"
-#define RSA_NAMES "RSA:rsaEncryption:1.2.840.113549.1.1.1"
+#define EC_NAMES      "EC:id-ecPublicKey:1.2.840.10045.2.1"
+#define RSA_NAMES     "RSA:rsaEncryption:1.2.840.113549.1.1.1"
+#define ED25519_NAMES "ED25519:1.3.101.112"
+#define ED448_NAMES   "ED448:1.3.101.113"
 
 struct idm_provider_offer {
     const char *name;
-    OSSL_ALGORITHM keymgmts[3];
-    OSSL_ALGORITHM signatures[3];
+    OSSL_ALGORITHM keymgmts[5];
+    OSSL_ALGORITHM signatures[5];
     OSSL_ALGORITHM stores[2];
-    OSSL_ALGORITHM decoders[4];
+    OSSL_ALGORITHM decoders[6];
 };
 
 /* The same twice, by the name under which it is loaded. */
+#define OF(names, own_name, more, table, text)                                                     \
+    {                                                                                              \
+        names, "provider=" own_name more, table, text                                              \
+    }
 #define OFFER(own_name)                                                                            \
     {                                                                                              \
         .name = own_name,                                                                          \
-        .keymgmts = {{EC_NAMES, "provider=" own_name, idm_provider_ec_keymgmt, "EC"},              \
-                     {RSA_NAMES, "provider=" own_name, idm_provider_rsa_keymgmt, "RSA"}},          \
-        .signatures = {{"ECDSA", "provider=" own_name, idm_provider_signature, "ECDSA"},           \
-                       {RSA_NAMES, "provider=" own_name, idm_provider_signature, "RSA"}},          \
-        .stores = {{"idmode", "provider=" own_name, idm_provider_store, "idmode:"}},               \
+        .keymgmts = {OF(EC_NAMES, own_name, "", idm_provider_ec_keymgmt, "EC"),                    \
+                     OF(RSA_NAMES, own_name, "", idm_provider_rsa_keymgmt, "RSA"),                 \
+                     OF(ED25519_NAMES, own_name, "", idm_provider_ed25519_keymgmt, "ED25519"),     \
+                     OF(ED448_NAMES, own_name, "", idm_provider_ed448_keymgmt, "ED448")},          \
+        .signatures = {OF("ECDSA", own_name, "", idm_provider_signature, "ECDSA"),                 \
+                       OF(RSA_NAMES, own_name, "", idm_provider_signature, "RSA"),                 \
+                       OF(ED25519_NAMES, own_name, "", idm_provider_eddsa, "ED25519"),             \
+                       OF(ED448_NAMES, own_name, "", idm_provider_eddsa, "ED448")},                \
+        .stores = {OF("idmode", own_name, "", idm_provider_store, "idmode:")},                     \
         .decoders = {                                                                              \
-            {"DER", "provider=" own_name ",input=pem", idm_provider_pem_decoder, "PEM"},           \
-            {EC_NAMES, "provider=" own_name ",input=der", idm_provider_ec_decoder, "EC"},          \
-            {RSA_NAMES, "provider=" own_name ",input=der", idm_provider_rsa_decoder, "RSA"}},      \
+            OF("DER", own_name, ",input=pem", idm_provider_pem_decoder, "PEM"),                    \
+            OF(EC_NAMES, own_name, ",input=der", idm_provider_ec_decoder, "EC"),                   \
+            OF(RSA_NAMES, own_name, ",input=der", idm_provider_rsa_decoder, "RSA"),                \
+            OF(ED25519_NAMES, own_name, ",input=der", idm_provider_ed25519_decoder, "ED25519"),    \
+            OF(ED448_NAMES, own_name, ",input=der", idm_provider_ed448_decoder, "ED448")},         \
     }
 static const struct idm_provider_offer module_offer = OFFER("idmode");
 static const struct idm_provider_offer builtin_offer = OFFER(IDM_PROVIDER_BUILTIN);

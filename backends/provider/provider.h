@@ -4,11 +4,11 @@
  *     idmode:key, idmode:cert ──► store.c ──┐
  *     device.key.pem ──► decoder.c ─────────┼─► struct idm_provider_key (keymgmt.c)
  *                                           │         │
- *     certificate's key ──► keymgmt import ─┘         └─► signature.c ──► idm_active_sign
+ *     certificate's key ──► keymgmt import ─┘         └─► signature.c, eddsa.c ──► idm_active_sign
  *
  * Key management, signature, store and decoder, nothing else (provider(7), provider-keymgmt(7),
- * provider-signature(7), provider-storemgmt(7), provider-decoder(7)). Keys are called EC and RSA, as
- * libssl knows them, so `default` must come first among the providers, or be preferred by
+ * provider-signature(7), provider-storemgmt(7), provider-decoder(7)). Keys are called EC and RSA (ED25519
+ * and ED448, which only an old image makes, in software), as libssl knows them, so `default` must come first among the providers, or be preferred by
  * "?provider=default": otherwise we would be asked for keys that are not ours.
  *
  * What an EVP_PKEY can do with a public key, and the parameters of a signature, are OpenSSL's own: each
@@ -51,7 +51,7 @@ int idm_provider_key_give(const struct idm_provider *provider, struct idm_active
 /* OSSL_FUNC_store_export_object and OSSL_FUNC_decoder_export_object. */
 int idm_provider_export_object(void *ctx, const void *given, size_t size, OSSL_CALLBACK *callback,
                                void *arg);
-/* "EC", "RSA"; NULL: keys of this kind are not offered. Static. */
+/* "EC", "RSA", "ED25519", "ED448"; NULL: keys of this kind are not offered. Static. */
 const char *idm_provider_key_type(const EVP_PKEY *key);
 
 /* Puts the error into the application's queue; 0, so that a function can return it. */
@@ -61,11 +61,16 @@ int idm_provider_fail(const struct idm_provider *provider, int code, const char 
 
 extern const OSSL_DISPATCH idm_provider_ec_keymgmt[];
 extern const OSSL_DISPATCH idm_provider_rsa_keymgmt[];
+extern const OSSL_DISPATCH idm_provider_ed25519_keymgmt[];
+extern const OSSL_DISPATCH idm_provider_ed448_keymgmt[];
 extern const OSSL_DISPATCH idm_provider_signature[];
+extern const OSSL_DISPATCH idm_provider_eddsa[];
 extern const OSSL_DISPATCH idm_provider_store[];
 extern const OSSL_DISPATCH idm_provider_pem_decoder[];
 extern const OSSL_DISPATCH idm_provider_ec_decoder[];
 extern const OSSL_DISPATCH idm_provider_rsa_decoder[];
+extern const OSSL_DISPATCH idm_provider_ed25519_decoder[];
+extern const OSSL_DISPATCH idm_provider_ed448_decoder[];
 
 /* The identity in use, for the store and the decoder: the one handed over in this thread, else loaded
  * in the process' own context (IDMODE_ROOT, IDMODE_TCTI), which is never closed: nothing runs at exit.

@@ -92,7 +92,7 @@ static int give_key(struct store *store, OSSL_CALLBACK *callback, void *arg)
     store->has_key = false;
     if (!type)
         return idm_provider_fail(store->provider, IDM_E_USAGE,
-                                 "the device's key is neither EC nor RSA");
+                                 "the device's key is of a kind that is not offered");
     return idm_provider_key_give(store->provider, idm_active_key_up(store->key), type, callback,
                                  arg);
 }

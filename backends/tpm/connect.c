@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "backends/store/lock.h"
 #include "backends/tpm/internal.h"
 
 #include <errno.h>
@@ -175,12 +176,23 @@ bool idm_tpm_is_managed(const char *tcti)
     return strstr(tcti, "/dev/tpmrm") || strstr(tcti, "tabrmd") || strcmp(tcti, "device") == 0;
 }
 
+void idm_tpm_is_outside(struct idm_tpm *tpm)
+{
+    tpm->outside = true;
+}
+
+/* True: the command may go again. A lock that cannot be taken for another reason than its holder (a
+ * sandbox, say) is none: a slot that a killed program left must not be lost for ever. */
 static bool make_room(struct idm_tpm *tpm, uint32_t code)
 {
+    struct idm_lock lock = {0};
     if (tpm->flushed || idm_tpm_is_managed(tpm->settings->tcti))
         return false;
+    if (tpm->outside && idm_lock_take(&lock, tpm->root, 0, "a signature", NULL) == IDM_E_LOCK)
+        return idm_tpm_pause(tpm);
     tpm->flushed = true;
     idm_tpm_flush_leftovers(tpm, code != TPM2_RC_OBJECT_MEMORY);
+    idm_lock_release(&lock);
     return true;
 }
 

@@ -46,6 +46,7 @@ struct idm_tpm {
     bool broken;           /* the connection gave something that no TPM says: open another */
     bool started;          /* TPM2_Startup was tried in this operation */
     bool flushed;          /* leftovers were flushed in this operation */
+    bool outside;          /* idm_tpm_is_outside */
     uint32_t resubmitted;  /* commands sent again at once in this operation */
     uint32_t waited_ms;    /* in this process */
     uint32_t pause_ms;     /* next pause; 0: the first */

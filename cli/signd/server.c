@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define FIRST_PAUSE_MS   5
@@ -20,6 +21,7 @@ struct client {
     bool asks;
     struct idm_wire_request request;
     struct idm_to_sign what;
+    uint8_t *message; /* what.message: a copy, where the key signs messages; else NULL */
 };
 
 /* Signatures that a user has left in this second: a bucket that fills by itself. */
@@ -73,9 +75,17 @@ static bool may_ask(struct server *s, uid_t uid)
 
 /* ---- clients ---- */
 
+static void forget_message(struct client *client)
+{
+    free(client->message);
+    client->message = NULL;
+    client->what.message = NULL;
+}
+
 static void drop(struct client *client)
 {
     idm_close_fd(&client->fd);
+    forget_message(client);
     *client = (struct client){.fd = -1};
 }
 
@@ -136,6 +146,7 @@ static void reply(struct client *client, const struct idm_wire_reply *reply)
     size_t size = IDM_WIRE_REPLY_HEAD + reply->size;
     client->asks = false;
     client->since = idm_signd_now_ms();
+    forget_message(client);
     /* Who does not read what it asked for is not waited for. */
     if (send(client->fd, reply, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
         drop(client);
@@ -159,11 +170,22 @@ static void refuse(struct client *client, const char *why, const char *todo)
 static bool is_sane(const struct idm_wire_request *r, size_t size)
 {
     return r->magic == IDM_WIRE_MAGIC && r->zero == 0 && r->pss <= 1 && r->digest <= IDM_SHA512 &&
-           r->size == size &&
-           (r->operation == IDM_WIRE_SIGN_MESSAGE || r->operation == IDM_WIRE_SIGN_DIGEST);
+           r->size == size && r->operation >= IDM_WIRE_SIGN_MESSAGE &&
+           r->operation <= IDM_WIRE_SIGN_PURE;
 }
 
-/* Hashes it, or takes root's digest. False: answered, refused. */
+static bool keep_message(struct client *client, const uint8_t *data, size_t size)
+{
+    client->message = malloc(size ? size : 1);
+    if (!client->message)
+        return refuse(client, "out of memory", ""), false;
+    memcpy(client->message, data, size);
+    client->what.message = client->message;
+    client->what.message_size = size;
+    return true;
+}
+
+/* Hashes it, keeps it, or takes root's digest. False: answered, refused. */
 static bool take(struct client *client, const uint8_t *data, size_t size)
 {
     static const size_t label = sizeof IDM_LABEL_PREFIX - 1;
@@ -171,7 +193,8 @@ static bool take(struct client *client, const uint8_t *data, size_t size)
     const char *name = NULL;
     size_t hash_size = 0;
     *what = (struct idm_to_sign){.digest = (enum idm_digest)client->request.digest,
-                                 .pss = client->request.pss};
+                                 .pss = client->request.pss,
+                                 .pure = client->request.operation == IDM_WIRE_SIGN_PURE};
     name = idm_active_digest_name(what->digest);
     (void)idm_active_digest(name, &what->digest, &hash_size);
     if (client->request.operation == IDM_WIRE_SIGN_DIGEST) {
@@ -189,6 +212,8 @@ static bool take(struct client *client, const uint8_t *data, size_t size)
                       "it begins with \"" IDM_LABEL_PREFIX "\", as idmode's own statements do",
                       "sign something else: such a signature could be taken for ours"),
                false;
+    if (what->pure)
+        return keep_message(client, data, size);
     if (EVP_Q_digest(idm_active_libctx(), name, NULL, data, size, what->hash, NULL) == 1)
         return true;
     return refuse(client, "the digest failed", ""), false;

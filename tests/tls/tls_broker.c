@@ -5,6 +5,7 @@
 
 #include "backends/active/reference.h"
 #include "backends/active/wire.h"
+#include "backends/store/lock.h"
 #include "backends/tpm/tpm.h"
 
 #include <errno.h>
@@ -109,6 +110,11 @@ Test(tls_broker, idmodes_own_statements_are_not_signed)
     cr_assert_eq(reply.good, 1);
     reply = ask(IDM_WIRE_SIGN_MESSAGE, statement, sizeof(statement));
     refused(&reply);
+    /* nor as a message that is signed as it is, which a TPM's key does not do */
+    reply = ask(IDM_WIRE_SIGN_PURE, statement, sizeof(statement));
+    refused(&reply);
+    reply = ask(IDM_WIRE_SIGN_PURE, "hello", 5);
+    cr_assert_eq(reply.good, 0);
     /* of a digest nobody can tell: root's alone */
     reply = ask(IDM_WIRE_SIGN_DIGEST, "0123456789abcdef0123456789abcdef", 32);
     cr_assert_eq(reply.good, 1);
@@ -220,6 +226,22 @@ Test(tls_broker, loaded_key_that_is_lost_is_loaded_again)
     idm_swtpm_stop(&device.tpm);
     cr_assert_eq(idm_swtpm_resume(&device.tpm), 0);
     tls(0, SIGN_AND_VERIFY);
+}
+
+/* Others' objects in all three slots: idmode's own, while it is at work, stay; leftovers go. */
+Test(tls_broker, objects_of_an_idmode_at_work_stay)
+{
+    struct idm_lock lock = {0};
+    open_tls_with(TPM, by_file, false);
+    start_broker();
+    shell(0, "for i in 1 2 3; do tpm2_createprimary -Q -C n -G ecc; done");
+    cr_assert_eq(loaded(), 3u);
+    cr_assert_eq(idm_lock_take(&lock, device.root, 30000, "test", NULL), 0);
+    tls(0, "OUT=none; ! " SIGN " 2> err; grep -q 'fill the chip' err; ! test -s none");
+    cr_assert_eq(loaded(), 3u);
+    idm_lock_release(&lock);
+    tls(0, SIGN_AND_VERIFY);
+    cr_assert_eq(loaded(), 1u);
 }
 
 Test(tls_broker, killed_brokers_leave_nothing_in_the_chip)

@@ -110,6 +110,22 @@ static inline void open_tls_with(enum kind kind, const char *conf, bool rsa)
     make_peer();
 }
 
+/* A software device whose old image made a pair of this kind; `genpkey`: openssl genpkey's options. */
+static inline void open_old_pair(const char *genpkey, const char *conf)
+{
+    open_device(&(struct idm_device_options){.legacy = true, .conf = conf, .without_tpm = true});
+    boot(0);
+    shell(
+        0,
+        "openssl genpkey %s -out k; openssl req -new -x509 -key k -subj /CN=old -days 3650 -out c;"
+        "cat k > $ROOT/config/device.key.pem; cat c > $ROOT/config/device.cert.pem",
+        genpkey);
+    OK(idm_device_put_image(&device, 0, true, "2.0"));
+    boot(0);
+    status_is("software", "software", "");
+    make_peer();
+}
+
 static inline void open_tls(enum kind kind)
 {
     open_tls_with(kind, NULL, false);

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The provider by itself: URI, reference, signatures, errors; through openssl(1), as root. */
-#include "tests/tls/tls_device.h"
+#include "tests/tls/tls_signd.h"
 
-TLS(tls_provider);
+static void close_all(void)
+{
+    stop_broker();
+    close_device();
+}
+
+TestSuite(tls_provider, .timeout = 120, .fini = close_all);
 
 /* ---- keys and signatures ---- */
 
@@ -46,6 +52,42 @@ Test(tls_provider, rsa_signs_with_both_paddings)
             "rsa_pss_saltlen:digest -out csr; OPENSSL_CONF=/dev/null openssl req -in csr -verify "
             "-noout");
         close_device();
+    }
+}
+
+/* Old images made what they liked; each kind as a server's and a client's, by file and by URI, in the
+ * process itself and by the broker. */
+Test(tls_provider, keys_of_other_kinds_of_old_images)
+{
+    static const char *const kinds[] = {"-algorithm ed25519", "-algorithm ed448",
+                                        "-algorithm EC -pkeyopt ec_paramgen_curve:P-521"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        open_old_pair(kinds[i], "[access]\ngroup = daemon\n");
+        for (int way = 0; way < 2; way++) {
+            if (way)
+                start_broker();
+            tls(0,
+                "echo served > page; cmp <(openssl x509 -in $CERT -pubkey -noout) "
+                "<(openssl pkey -in idmode:key -pubout); chmod 755 $BASE; as='%s';"
+                "rm -rf out; mkdir -m 777 out; chmod 644 $PEER_CERT $PEER_KEY page;"
+                "get() { printf 'GET /page HTTP/1.0\\r\\n\\r\\n' | timeout 60 $as openssl "
+                "s_client -ign_eof -verify_return_error \"$@\" > got 2> err && grep -q served got "
+                "|| "
+                "{ cat got err *.log; exit 1; }; };"
+                "for v in -tls1_2 -tls1_3; do rm -f s1 s2;"
+                "serve plain openssl s_server -unix s1 -cert $PEER_CERT -key $PEER_KEY -Verify 1 "
+                "-CAfile $CERT -verify_return_error $v -WWW;"
+                "serve ours openssl s_server -unix s2 -cert idmode:cert -key idmode:key -Verify 1 "
+                "-CAfile $PEER_CERT -verify_return_error $v -WWW; await s1; await s2; chmod 777 s1 "
+                "s2;"
+                "get -unix s1 -cert $CERT -key $KEY -CAfile $PEER_CERT $v;"
+                "get -unix s2 -cert $PEER_CERT -key $PEER_KEY -CAfile $CERT $v; done;"
+                "$as openssl req -new -key $KEY -subj /CN=x -out out/csr;"
+                "OPENSSL_CONF=/dev/null openssl req -in out/csr -verify -noout;"
+                "! openssl pkey -in idmode:key -out stolen 2> /dev/null; ! grep -q PRIVATE stolen",
+                way ? "setpriv --reuid 65534 --regid 65534 --groups 1" : "");
+        }
+        close_all();
     }
 }
 
