@@ -37,12 +37,11 @@ install(FILES packaging/systemd/idmode.sysusers DESTINATION lib/sysusers.d RENAM
 install(FILES packaging/systemd/idmode.tmpfiles DESTINATION lib/tmpfiles.d RENAME idmode.conf)
 
 # ---- what updaters call --------------------------------------------------------------------------
-foreach(updater rauc swupdate mender)
-  if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/hooks/${updater})
-    install(DIRECTORY hooks/${updater} DESTINATION lib/idmode/hooks USE_SOURCE_PERMISSIONS
-      PATTERN README.md EXCLUDE)
-  endif()
-endforeach()
+install(DIRECTORY hooks/rauc hooks/swupdate DESTINATION lib/idmode/hooks USE_SOURCE_PERMISSIONS
+  PATTERN README.md EXCLUDE)
+# Mender's belong where it looks for them, and into artifacts: hooks/mender/README.md.
+install(DIRECTORY hooks/mender DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode/hooks USE_SOURCE_PERMISSIONS
+  PATTERN README.md EXCLUDE)
 
 # ---- idmode-lab ----------------------------------------------------------------------------------
 # Only where it was built to be installed: the one for tests finds its programs in the build directory.

@@ -35,6 +35,11 @@ Test(life_docs, integrators_guide_shows_what_idmode_prints)
     is_as_printed(SOURCE("docs/integrator.md"), 1);
 }
 
+Test(life_docs, page_for_agents_shows_what_idmode_prints)
+{
+    is_as_printed(SOURCE("docs/agents.md"), 2);
+}
+
 /* ---- and it would be noticed ---- */
 
 static void run_text(struct idm_shown *ret, const char *text, int expected)

@@ -79,6 +79,7 @@ make_root() {
         http://deb.debian.org/debian >mmdebstrap.log 2>&1 || { tail -n 20 mmdebstrap.log; return 1; }
     cp /etc/resolv.conf "$WORK/root/etc/resolv.conf"
     mount -t proc proc "$WORK/root/proc"
+    in_root apt-get -q update >apt.log 2>&1 || { tail -n 20 apt.log; return 1; }
     mkdir -p "$WORK/root"/{config,persist,debs} "$WORK/root/run/chip" "$WORK/tpm-state"
     swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" \
         --server "type=unixio,path=$WORK/root/run/chip/tpm" --ctrl "type=unixio,path=$WORK/root/run/chip/ctrl" \

@@ -22,7 +22,7 @@ EXTRA_OECMAKE = " \
 # Certificates are not issued under a clock behind this; bitbake sets it from the sources.
 do_configure[vardeps] += "SOURCE_DATE_EPOCH"
 
-PACKAGES =+ "${PN}-openssl ${PN}-rauc ${PN}-signd ${PN}-swupdate lib${PN}"
+PACKAGES =+ "${PN}-mender ${PN}-openssl ${PN}-rauc ${PN}-signd ${PN}-swupdate ${PN}-verify lib${PN}"
 
 FILES:${PN} = " \
     ${bindir}/idmode \
@@ -49,12 +49,15 @@ FILES:${PN}-signd = " \
     ${systemd_system_unitdir}/idmode-signd.socket \
 "
 FILES:${PN}-swupdate = "${prefix}/lib/idmode/hooks/swupdate"
+FILES:${PN}-mender = "${datadir}/idmode/hooks/mender"
+FILES:${PN}-verify = "${bindir}/idmode-verify"
 FILES:lib${PN} = "${libdir}/libidmode.so.*"
 
 RDEPENDS:${PN} = "libtss2-tcti-device"
-RRECOMMENDS:${PN} = "${PN}-openssl ${PN}-signd"
+RRECOMMENDS:${PN} = "${PN}-mender ${PN}-openssl ${PN}-signd"
 
 RDEPENDS:${PN}-rauc = "${PN} rauc"
+RDEPENDS:${PN}-mender = "${PN}"
 RDEPENDS:${PN}-swupdate = "${PN} swupdate"
 
 SYSTEMD_PACKAGES = "${PN} ${PN}-signd"
