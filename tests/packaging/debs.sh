@@ -167,6 +167,16 @@ lab_replays_in_both_worlds() {
     in_root idmode-lab replay --world real /usr/share/idmode-lab/scenarios/rule-5-fallback.yaml | tail -n 1 | grep ' 0 failed'
 }
 
+# Prometheus brings a server along: unpacked for its checker only.
+metrics_please_prometheus() {
+    mkdir -p archive root/{config,persist,run,etc}
+    chmod 777 archive
+    (cd archive && apt-get download -q prometheus) >apt.log 2>&1 || { cat apt.log; return 1; }
+    dpkg-deb -x archive/prometheus_*.deb prometheus
+    "$BUILD/bin/idmode" --root root --tcti none boot
+    "$BUILD/bin/idmode" --root root status --format prometheus | prometheus/usr/bin/promtool check metrics
+}
+
 c_program_is_built_with_what_dev_brings() {
     local dir
     dir=$(packages)
