@@ -191,6 +191,8 @@ static void judge(struct life *life, const struct lab_step *step, const struct l
     int verdict = lab_oracle_step(life->oracle, life->world, step, result, before, &life->sight,
                                   &violation, error);
     cr_assert_neq(verdict, -1, "%s", error);
+    if (verdict == 0) /* what idmode itself says, before all of it is gone */
+        life_shell(life, NULL, "idmode doctor; idmode -v sign </dev/null >/dev/null");
     cr_assert_eq(verdict, 1, "I%u does not hold after %s: %s\n%s%s", violation.invariant,
                  lab_action_word(step->action), violation.text,
                  life->run.out != NULL ? life->run.out : "",
@@ -295,6 +297,14 @@ void life_condemn(struct life *life, const struct updater *updater)
     end(life, &step, &before);
 }
 
+bool life_waits(const struct life *life)
+{
+    char path[PATH_MAX];
+
+    path_of(life, "waiting", path);
+    return access(path, F_OK) == 0;
+}
+
 void life_release(struct life *life)
 {
     const struct lab_sight before = begin(life);
@@ -302,7 +312,7 @@ void life_release(struct life *life)
 
     life_must(life, "timeout 60 sh -c 'echo go >go'\n"
                     "for i in $(seq 600); do [ ! -e ended ] || break; sleep 0.1; done\n"
-                    "rm ended");
+                    "rm ended waiting");
     end(life, &step, &before);
 }
 

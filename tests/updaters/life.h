@@ -84,7 +84,8 @@ int life_install(struct life *life, const struct updater *updater, const struct 
 void life_commit(struct life *life, const struct updater *updater, bool hook);
 void life_spurious(struct life *life, const struct updater *updater);
 void life_condemn(struct life *life, const struct updater *updater);
-/* The orphaned handler goes on, and ends. */
+/* Is there an orphaned handler? It goes on, and ends. */
+bool life_waits(const struct life *life);
 void life_release(struct life *life);
 
 /* ---- for updaters ---- */

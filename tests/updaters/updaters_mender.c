@@ -85,11 +85,12 @@ static void prepare(struct life *life)
               "#!/bin/sh\n"
               "if [ \"$FAULT\" = killed-written ]; then kill -9 $1; exit 1; fi\n");
     /* The script is under way when Mender dies, and its call arrives late. */
-    life_file(life, "before-idmode", 0755,
-              "#!/bin/sh\n"
-              "case \"$FAULT $*\" in orphaned*post-install*)\n"
-              "    cd \"$W\"; kill -9 $(cat pid); timeout 120 cat go >/dev/null; exit 1 ;;\n"
-              "esac\n");
+    life_file(
+        life, "before-idmode", 0755,
+        "#!/bin/sh\n"
+        "case \"$FAULT $*\" in orphaned*post-install*)\n"
+        "    cd \"$W\"; : >waiting; kill -9 $(cat pid); timeout 120 cat go >/dev/null; exit 1 ;;\n"
+        "esac\n");
 }
 
 static void pack(struct life *life, const struct update *update)

@@ -37,7 +37,7 @@ static void make_handlers(struct life *life)
               "#!/bin/sh\n"
               "[ \"$HOOKED\" = yes ] || exit 0\n"
               "if [ \"$FAULT\" = orphaned ]; then\n"
-              "    kill -9 $PPID\n"
+              "    : >waiting; kill -9 $PPID\n"
               "    timeout 120 cat go >/dev/null\n"
               "    \"$HOOKS\"/rauc/post-install\n"
               "    echo $? >ended\n"

@@ -49,7 +49,7 @@ static void prepare(struct life *life)
               "postinst,killed-written) kill -9 $(cat \"$W/pid\") ;;\n"
               "postinst,post-fails) exit 1 ;;\n"
               "postinst,orphaned)\n"
-              "    cd \"$W\"; kill -9 $(cat pid); timeout 120 cat go >/dev/null\n"
+              "    cd \"$W\"; : >waiting; kill -9 $(cat pid); timeout 120 cat go >/dev/null\n"
               "    \"$HOOKS\"/swupdate/idmode-target \"$@\"; echo $? >ended ;;\n"
               "esac\n");
     /* /etc with the device's fw_env.config. The limit lies in the middle of the image; ignored, the
