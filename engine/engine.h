@@ -110,7 +110,7 @@ int idm_engine_csr(struct idm_engine *engine, bool prepared, struct idm_bytes *r
                    struct idm_error *err) IDM_NODISCARD;
 
 /* Where the TPM identity's key is, the one in use or the prepared one; after idm_engine_look or a boot loop.
- * Borrowed until the next of them. ABSENT: it is not in use, or not prepared; there is no copy of it. */
+ * Borrowed until the next of them. REFUSED: it is not in use, or not prepared. */
 struct idm_key_place {
     uint8_t name[IDM_NAME_SIZE];
     uint32_t handle;              /* 0: not persistent */

@@ -67,7 +67,7 @@ int idm_engine_tpm_key(const struct idm_engine *e, bool prepared, struct idm_key
                           : e->recorded && idm_identity_mode(e) == IDM_MODE_TPM;
     struct idm_tpm_layout layout = idm_layout(e);
     if (!there)
-        return idm_fail(err, IDM_E_ABSENT, "use the TPM's key",
+        return idm_fail(err, IDM_E_REFUSED, "use the TPM's key",
                         prepared ? "nothing is prepared" : "the identity in use is not the TPM's");
     *ret = (struct idm_key_place){.handle =
                                       layout.storage == IDM_STORE_TSS2 ? 0 : layout.device_handle,

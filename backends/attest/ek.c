@@ -137,24 +137,33 @@ static int read_chain(struct idm_tpm *tpm, struct idm_nv_list *list, struct idm_
 
 /* ---- keys ---- */
 
+/* An index that is defined and was never written prescribes nothing. */
+static int read_if_there(struct idm_tpm *tpm, struct idm_nv_list *list, uint32_t index,
+                         struct idm_bytes *ret, struct idm_error *err)
+{
+    int rc = idm_nv_has(list, index) ? idm_nv_read(tpm, list, index, ret, err) : 0;
+    return rc == IDM_E_ABSENT ? 0 : rc;
+}
+
 int idm_ek_template_of(struct idm_tpm *tpm, struct idm_nv_list *list,
                        const struct idm_ek_kind *kind, TPM2B_PUBLIC *ret, struct idm_error *err)
 {
-    _cleanup_bytes_ struct idm_bytes bytes = {0};
-    int rc = 0;
-    idm_ek_template(kind, ret);
-    if (idm_nv_has(list, kind->template)) {
-        rc = idm_nv_read(tpm, list, kind->template, &bytes, err);
-        if (rc == 0 && idm_ek_template_given(kind, bytes.data, bytes.size, ret))
-            rc = idm_fail(err, IDM_E_CORRUPT,
-                          idm_what_at("read the EK template at", kind->template).text,
-                          "it is no template of an endorsement key");
-    } else if (idm_nv_has(list, kind->nonce)) {
-        rc = idm_nv_read(tpm, list, kind->nonce, &bytes, err);
-        if (rc == 0)
-            idm_ek_template_nonce(kind, bytes.data, bytes.size, ret);
-    }
-    return rc == IDM_E_ABSENT ? 0 : rc; /* defined and never written: not prescribed */
+    _cleanup_bytes_ struct idm_bytes template = {0};
+    _cleanup_bytes_ struct idm_bytes nonce = {0};
+    int rc = read_if_there(tpm, list, kind->template, &template, err);
+    if (rc == 0)
+        rc = read_if_there(tpm, list, kind->nonce, &nonce, err);
+    if (rc)
+        return rc;
+    if (!template.data)
+        idm_ek_template(kind, ret);
+    else if (idm_ek_template_given(kind, template.data, template.size, ret))
+        return idm_fail(err, IDM_E_CORRUPT,
+                        idm_what_at("read the EK template at", kind->template).text,
+                        "it is no template of an endorsement key");
+    if (nonce.data)
+        idm_ek_add_nonce(nonce.data, nonce.size, ret);
+    return 0;
 }
 
 int idm_ek_make(struct idm_tpm *tpm, const TPM2B_PUBLIC *template, struct idm_tpm_ref *ret,

@@ -31,8 +31,8 @@ int idm_nv_read(struct idm_tpm *tpm, struct idm_nv_list *list, uint32_t index,
 
 /* ---- ek.c ---- */
 
-/* The template that the chip prescribes for that kind: its own in NV, the default with its nonce, or the
- * default. */
+/* The template that the chip prescribes for that kind: its own in NV or the default, with its nonce where it
+ * has one (as tpm2_createek -t takes them). */
 int idm_ek_template_of(struct idm_tpm *tpm, struct idm_nv_list *list,
                        const struct idm_ek_kind *kind, TPM2B_PUBLIC *ret,
                        struct idm_error *err) IDM_NODISCARD;

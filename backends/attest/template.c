@@ -146,13 +146,18 @@ void idm_ek_template(const struct idm_ek_kind *kind, TPM2B_PUBLIC *ret)
         fill_ecc(kind, &cipher, &ret->publicArea);
 }
 
-void idm_ek_template_nonce(const struct idm_ek_kind *kind, const uint8_t *nonce, size_t size,
-                           TPM2B_PUBLIC *ret)
+void idm_ek_add_nonce(const uint8_t *nonce, size_t size, TPM2B_PUBLIC *area)
 {
-    idm_ek_template(kind, ret);
-    bool rsa = kind->type == TPM2_ALG_RSA;
-    uint8_t *buffer = rsa ? ret->publicArea.unique.rsa.buffer : ret->publicArea.unique.ecc.x.buffer;
-    size_t room = rsa ? ret->publicArea.unique.rsa.size : ret->publicArea.unique.ecc.x.size;
+    TPMU_PUBLIC_ID *unique = &area->publicArea.unique;
+    bool rsa = area->publicArea.type == TPM2_ALG_RSA;
+    uint8_t *buffer = rsa ? unique->rsa.buffer : unique->ecc.x.buffer;
+    size_t room = rsa ? area->publicArea.parameters.rsaDetail.keyBits / 8u : 32;
+    if (room > sizeof unique->rsa.buffer)
+        return;
+    if (rsa)
+        unique->rsa.size = (UINT16)room;
+    else
+        unique->ecc.x.size = unique->ecc.y.size = (UINT16)room;
     memcpy(buffer, nonce, size < room ? size : room);
 }
 

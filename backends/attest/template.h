@@ -28,9 +28,8 @@ extern const struct idm_ek_kind idm_ek_kinds[IDM_EK_KINDS];
 
 /* The default template of that kind. */
 void idm_ek_template(const struct idm_ek_kind *kind, TPM2B_PUBLIC *ret);
-/* The same with the chip's nonce in its unique part (B.5); one that is too long is cut. */
-void idm_ek_template_nonce(const struct idm_ek_kind *kind, const uint8_t *nonce, size_t size,
-                           TPM2B_PUBLIC *ret);
+/* Puts the chip's nonce over the front of a template's unique part; one that is too long is cut. */
+void idm_ek_add_nonce(const uint8_t *nonce, size_t size, TPM2B_PUBLIC *area);
 /* A TPMT_PUBLIC from NV in place of the default. CORRUPT: none, or one that is no endorsement key:
  * restricted, decrypt, fixedTPM, fixedParent, and of the kind's type. */
 int idm_ek_template_given(const struct idm_ek_kind *kind, const uint8_t *bytes, size_t size,

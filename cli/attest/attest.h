@@ -30,12 +30,12 @@ void idm_attester_close(struct idm_attester *a);
 #define _cleanup_attester_ __attribute__((cleanup(idm_attester_close)))
 
 /* The identity in use, its parent, and the attestation keys that are on file. HELD; REFUSED: the TPM holds
- * nothing of this device yet; ABSENT never: a->ak is NULL then. */
+ * nothing of this device yet. a->ak may be NULL. */
 int idm_attester_look(struct idm_attester *a, struct idm_error *err) IDM_NODISCARD;
 /* Makes the key of that service, in both places. */
 int idm_attester_make_key(struct idm_attester *a, struct idm_error *err) IDM_NODISCARD;
-/* idm_attester_look, the nonce, the key loaded, and the secret of --credential where it is given. ABSENT:
- * there is no key for that service. */
+/* idm_attester_look, the nonce, the key loaded, and the secret of --credential where it is given. REFUSED
+ * too: there is no key for that service. */
 int idm_attester_begin(struct idm_attester *a, struct idm_error *err) IDM_NODISCARD;
 /* The key loaded, and the secret of --credential. */
 int idm_attester_activate(struct idm_attester *a, struct idm_error *err) IDM_NODISCARD;

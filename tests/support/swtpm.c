@@ -262,10 +262,10 @@ int idm_swtpm_settle(const struct idm_swtpm *chip)
     return chip->pid > 0 ? control(chip, CMD_GET_CAPABILITY, NULL) : 0;
 }
 
-/* TPM2_Startup(CLEAR): part 3, 9.3; an answer is a tag, a size and a code. */
-static int startup(const struct idm_swtpm *chip)
+/* One command with a 16-bit parameter of zero, TPM_SU_CLEAR; an answer is a tag, a size and a code. */
+static int su_clear(const struct idm_swtpm *chip, uint8_t code)
 {
-    static const uint8_t command[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x44, 0, 0};
+    const uint8_t command[] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, code, 0, 0};
     static const uint8_t success[] = {0x80, 0x01, 0, 0, 0, 10, 0, 0, 0, 0};
     uint8_t answer[sizeof success];
     int fd = connect_to(chip, "tpm");
@@ -276,6 +276,17 @@ static int startup(const struct idm_swtpm *chip)
                 memcmp(answer, success, sizeof success) == 0;
     (void)close(fd);
     return good ? 0 : -EIO;
+}
+
+/* part 3, 9.3 and 9.4 */
+static int startup(const struct idm_swtpm *chip)
+{
+    return su_clear(chip, 0x44);
+}
+
+int idm_swtpm_shutdown(const struct idm_swtpm *chip)
+{
+    return su_clear(chip, 0x45);
 }
 
 /* swtpm's own _TPM_Init, which takes a fifth of the time that a new process takes. */

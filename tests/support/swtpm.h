@@ -57,6 +57,9 @@ int idm_swtpm_settle(const struct idm_swtpm *chip);
 /* A TPM Reset without TPM2_Shutdown before it; a stopped one is started. Clients need not notice. */
 int idm_swtpm_power_cycle(struct idm_swtpm *chip);
 
+/* TPM2_Shutdown(CLEAR), as a kernel sends it before an orderly reboot: the chip's clock stays safe. */
+int idm_swtpm_shutdown(const struct idm_swtpm *chip);
+
 /* Throws the NV memory of a stopped or running TPM away and starts another chip at the same socket:
  * other seeds, other endorsement key. */
 int idm_swtpm_replace(struct idm_swtpm *chip);

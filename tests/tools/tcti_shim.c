@@ -100,6 +100,7 @@ static const struct {
     {TPM2_CC_Shutdown, "Shutdown"},
     {TPM2_CC_ActivateCredential, "ActivateCredential"},
     {TPM2_CC_Certify, "Certify"},
+    {TPM2_CC_NV_Certify, "NV_Certify"},
     {TPM2_CC_NV_Read, "NV_Read"},
     {TPM2_CC_ObjectChangeAuth, "ObjectChangeAuth"},
     {TPM2_CC_PolicySecret, "PolicySecret"},
