@@ -42,24 +42,16 @@ static int print_mode(const struct idm_options *options)
 }
 
 /* BUILD/bin/idmode → BUILD/libexec/idmode/core; /usr/bin/idmode → /usr/libexec/idmode/core */
-static int hand_over(char **argv, bool attests)
+static int hand_over(char **argv, const char *program)
 {
-    char path[PATH_MAX];
-    static const char core[] = "/../libexec/idmode/core";
-    static const char attest[] = "/../libexec/idmode/attest";
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof attest);
-    char *slash = NULL;
-    if (length > 0) {
-        path[length] = 0;
-        slash = strrchr(path, '/');
-    }
+    char path[2 * PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);
+    char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
     if (slash) {
-        memcpy(slash, attests ? attest : core, attests ? sizeof attest : sizeof core);
+        (void)snprintf(slash, PATH_MAX, "/../libexec/idmode/%s", program);
         (void)execv(path, argv);
     }
-    (void)fprintf(stderr, "idmode: start: %s cannot be executed (%s)\n",
-                  slash ? path : "libexec/idmode/core",
-                  attests ? "install idmode's attestation" : "reinstall idmode");
+    (void)fprintf(stderr, "idmode: start: libexec/idmode/%s: %m (install it)\n", program);
     return 5;
 }
 
@@ -75,7 +67,7 @@ static bool may_be_elsewhere(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct idm_options options;
-    bool attests = false;
+    const char *program = "core";
     if (!idm_options_open_standard())
         return 5;
     if (may_be_elsewhere(argc, argv)) {
@@ -88,16 +80,16 @@ int main(int argc, char **argv)
             free(copy);
             return idm_options_misused(argv);
         }
-        bool mode = options.words == 1 && strcmp(options.word[0], "mode") == 0 && !options.help &&
-                    !options.version;
+        const char *word = options.words ? options.word[0] : "";
         int rc = -1;
-        attests = options.words > 0 && strcmp(options.word[0], "attest") == 0 && !options.version;
-        if (mode)
-            rc = idm_options_fit(&options, "mode") ? print_mode(&options)
-                                                   : idm_options_misused(argv);
+        if (strcmp(word, "attest") == 0)
+            program = word;
+        else if (strcmp(word, "mode") == 0 && options.words == 1 && !options.help &&
+                 !options.version)
+            rc = idm_options_fit(&options, word) ? print_mode(&options) : idm_options_misused(argv);
         free(copy);
         if (rc >= 0)
             return rc;
     }
-    return hand_over(argv, attests);
+    return hand_over(argv, program);
 }

@@ -16,11 +16,11 @@ enum kind { TEXT, FLAG, NUMBER };
 static const struct row {
     const char *name;
     char letter;
-    enum kind kind;
-    size_t offset;
+    uint8_t kind; /* enum kind */
+    uint16_t offset;
     const char *commands;
 } rows[] = {
-#define AT(field) offsetof(struct idm_options, field)
+#define AT(field) (uint16_t) offsetof(struct idm_options, field)
     {"root", 0, TEXT, AT(root), ""},
     {"config", 0, TEXT, AT(config), ""},
     {"tcti", 0, TEXT, AT(tcti), ""},
@@ -80,7 +80,7 @@ static bool take(struct idm_options *o, const struct row *row, const char *value
     void *field = (char *)o + row->offset;
     if (row->commands[0])
         o->given |= UINT64_C(1) << (row - rows);
-    switch (row->kind) {
+    switch ((enum kind)row->kind) {
     case TEXT:
         memcpy(field, &value, sizeof value);
         return true;

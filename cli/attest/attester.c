@@ -172,7 +172,8 @@ int idm_attester_activate(struct idm_attester *a, struct idm_error *err)
     const char *path = a->session.options->credential;
     int rc = 0;
     if (!a->ak) {
-        (void)idm_fail(err, IDM_E_REFUSED, "attest", "there is no attestation key for this service");
+        (void)idm_fail(err, IDM_E_REFUSED, "attest",
+                       "there is no attestation key for this service");
         return idm_advise(err, "idmode attest ak makes it"), IDM_E_REFUSED;
     }
     if (path) {

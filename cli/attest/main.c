@@ -44,6 +44,15 @@ static int print_help(void)
     return fflush(stdout) == 0 ? IDM_EXIT_DONE : IDM_EXIT_FAILED;
 }
 
+static int print_version(const struct idm_options *options)
+{
+    if (options->json)
+        idm_say_json(json_pack("{s:s}", "version", IDM_VERSION));
+    else
+        (void)puts("idmode " IDM_VERSION);
+    return fflush(stdout) == 0 ? IDM_EXIT_DONE : IDM_EXIT_FAILED;
+}
+
 static unsigned int given(const struct idm_options *o)
 {
     return (o->nonce ? NONCE : 0u) | (o->credential ? CREDENTIAL : 0u) |
@@ -90,5 +99,7 @@ int main(int argc, char **argv)
     if (!idm_options_parse(&options, argc, argv) || !idm_options_fit(&options, "attest"))
         return idm_options_misused(argv);
     options.reach = &idm_reach_real;
+    if (options.version)
+        return print_version(&options);
     return options.help ? print_help() : run(&options);
 }
