@@ -83,7 +83,8 @@ struct idm_to_sign {
 /* A signature by the key; that it verifies under it is looked at for the first one, after each change
  * that idmode publishes, and for one in 64. HELD: another identity is in use by now; REFUSED: this
  * process may not sign; the TPM_* codes; UNREADABLE: neither broker nor key can be reached; MEMORY,
- * CRYPTO. Waits for a busy chip at most `[tpm] wait`, for a broker at most IDM_BROKER_WAIT_MS. */
+ * CRYPTO. Waits for a busy chip at most `[tpm] wait`, for a broker or, without resource manager, for others
+ * who sign by file at most IDM_BROKER_WAIT_MS. */
 #define IDM_BROKER_WAIT_MS 15000u
 int idm_active_sign(struct idm_active_ctx *ctx, const struct idm_active_key *key,
                     const struct idm_to_sign *what, struct idm_signature *ret,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* direct.c - signing here: with the software key in memory, or with the TPM itself. */
 #include "backends/active/context.h"
+#include "backends/store/lock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static int open_chip(struct idm_active_ctx *ctx, struct idm_link *link,
     link->used = false;
     int rc = idm_tpm_open(&link->tpm, ctx->root, &link->settings, err);
     if (rc == 0)
-        idm_tpm_is_outside(link->tpm);
+        idm_tpm_is_outside(link->tpm, true);
     return rc;
 }
 
@@ -135,13 +136,35 @@ static int sign_held(const struct place *at, const struct idm_signer *signer, ui
     return rc;
 }
 
+/* Without a resource manager, loaded and flushed at once: with the lock, because a few who do so fill the
+ * chip, and would flush each other's keys. Who may not open the lock goes on without. */
+static int sign_in_turn(const struct place *at, const struct idm_signer *signer,
+                        const struct idm_to_sign *what, struct idm_signature *ret,
+                        struct idm_error *err)
+{
+    struct idm_lock lock = {0};
+    const struct idm_settings *settings = &at->link->settings;
+    bool managed = idm_tpm_is_managed(settings->tcti);
+    unsigned int wait_ms = settings->wait_ms ? IDM_BROKER_WAIT_MS : 0; /* others are as many */
+    if (!managed &&
+        idm_lock_take(&lock, at->ctx->root, wait_ms, "a signature", err) == IDM_E_LOCK) {
+        (void)idm_fail(err, IDM_E_TPM_BUSY, what_sign, "another idmode is at work in the chip");
+        return idm_advise(err, "use /dev/tpmrm0, or idmode-signd"), IDM_E_TPM_BUSY;
+    }
+    idm_tpm_is_outside(at->link->tpm, !lock.held);
+    int rc = sign_at(at, signer, what, ret, err);
+    idm_tpm_is_outside(at->link->tpm, true);
+    idm_lock_release(&lock);
+    return rc;
+}
+
 static int sign_by_file(const struct place *at, const struct idm_signer *signer,
                         const struct idm_to_sign *what, struct idm_signature *ret,
                         struct idm_error *err)
 {
     uint64_t word = idm_active_word(at->ctx);
     return may_hold(at, word) ? sign_held(at, signer, word, what, ret, err)
-                              : sign_at(at, signer, what, ret, err);
+                              : sign_in_turn(at, signer, what, ret, err);
 }
 
 /* ---- where the key is ---- */

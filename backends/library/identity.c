@@ -44,13 +44,14 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static OSSL_PROVIDER *standard;
 static OSSL_PROVIDER *ours;
 
-/* `default` named explicitly, because loading any provider may take the implicit one away. Never
- * unloaded: keys may live as long as the process. */
+/* `default` named explicitly where it is there, because loading any provider may take the implicit one
+ * away; where the configuration has others in its place (FIPS), it stays away. Never unloaded: keys may
+ * live as long as the process. */
 static void provide(void)
 {
-    standard = OSSL_PROVIDER_try_load(NULL, "default", 1);
-    if (standard &&
-        OSSL_PROVIDER_add_builtin(NULL, IDM_PROVIDER_BUILTIN, idm_provider_init_builtin) == 1)
+    if (OSSL_PROVIDER_available(NULL, "default"))
+        standard = OSSL_PROVIDER_try_load(NULL, "default", 1);
+    if (OSSL_PROVIDER_add_builtin(NULL, IDM_PROVIDER_BUILTIN, idm_provider_init_builtin) == 1)
         ours = OSSL_PROVIDER_try_load(NULL, IDM_PROVIDER_BUILTIN, 1);
 }
 
@@ -164,7 +165,7 @@ IDMODE_PUBLIC int idmode_use_identity(idmode *id, SSL_CTX *ssl_ctx)
         return idm_fail(&err, IDM_E_USAGE, what_use, "a NULL"), idmode_fail(&err);
     (void)pthread_once(&once, provide);
     if (!ours)
-        return idm_fail(&err, IDM_E_CRYPTO, what_use, "OpenSSL does not load its default provider"),
+        return idm_fail(&err, IDM_E_CRYPTO, what_use, "OpenSSL does not take idmode's provider"),
                idmode_fail(&err);
     SSL_CTX_set_cert_cb(ssl_ctx, choose, id);
     struct identity *identity = current(id, &err);

@@ -176,9 +176,9 @@ bool idm_tpm_is_managed(const char *tcti)
     return strstr(tcti, "/dev/tpmrm") || strstr(tcti, "tabrmd") || strcmp(tcti, "device") == 0;
 }
 
-void idm_tpm_is_outside(struct idm_tpm *tpm)
+void idm_tpm_is_outside(struct idm_tpm *tpm, bool outside)
 {
-    tpm->outside = true;
+    tpm->outside = outside;
 }
 
 /* True: the command may go again. A lock that cannot be taken for another reason than its holder (a

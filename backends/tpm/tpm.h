@@ -29,10 +29,10 @@ int idm_tpm_open(struct idm_tpm **ret, const char *root, const struct idm_settin
 void idm_tpm_close(struct idm_tpm *tpm);
 /* The next operation may wait the whole of settings->wait_ms again: for processes that live long. */
 void idm_tpm_wait_anew(struct idm_tpm *tpm);
-/* The caller does not hold idmode's lock. Where there is no resource manager, what an idmode at work has
- * loaded looks like a leftover: it flushes leftovers only while nobody has the lock, and until then the
- * chip is busy. */
-void idm_tpm_is_outside(struct idm_tpm *tpm);
+/* Does the caller hold idmode's lock? It does until it says otherwise. Where there is no resource manager, what an idmode at work has
+ * loaded looks like a leftover: who is outside flushes leftovers only while nobody has the lock, and until
+ * then the chip is busy. */
+void idm_tpm_is_outside(struct idm_tpm *tpm, bool outside);
 /* Closes and frees; NULL is fine. */
 void idm_tpm_free(struct idm_tpm *tpm);
 

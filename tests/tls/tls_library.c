@@ -358,34 +358,46 @@ static void *sign_many(void *ret_good)
     return NULL;
 }
 
-Test(tls_library, threads_and_processes_at_once)
+static void all_sign_at_once(void)
 {
     pthread_t threads[SIGNERS];
     pid_t children[SIGNERS];
     bool good[SIGNERS];
 
+    open_library();
+    signature_is_good(); /* so that children inherit what must not be used twice */
+    for (int i = 0; i < SIGNERS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            sign_many(&good[i]);
+            _exit(good[i] ? 0 : 1);
+        }
+    }
+    for (int i = 0; i < SIGNERS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, sign_many, &good[i]), 0);
+    for (int i = 0; i < SIGNERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < SIGNERS; i++) {
+        int status = -1;
+        cr_assert_eq(waitpid(children[i], &status, 0), children[i]);
+        cr_assert(status == 0 && good[i]);
+    }
+    close_all();
+}
+
+Test(tls_library, threads_and_processes_at_once)
+{
     for (int kind = TPM; kind <= SOFTWARE; kind++) {
         open_tls((enum kind)kind);
-        open_library();
-        signature_is_good(); /* so that children inherit what must not be used twice */
-        for (int i = 0; i < SIGNERS; i++) {
-            children[i] = fork();
-            if (children[i] == 0) {
-                sign_many(&good[i]);
-                _exit(good[i] ? 0 : 1);
-            }
-        }
-        for (int i = 0; i < SIGNERS; i++)
-            cr_assert_eq(pthread_create(&threads[i], NULL, sign_many, &good[i]), 0);
-        for (int i = 0; i < SIGNERS; i++)
-            pthread_join(threads[i], NULL);
-        for (int i = 0; i < SIGNERS; i++) {
-            int status = -1;
-            cr_assert_eq(waitpid(children[i], &status, 0), children[i]);
-            cr_assert(status == 0 && good[i]);
-        }
-        close_all();
+        all_sign_at_once();
     }
+}
+
+/* Sixteen who each load the key, and three slots in the chip. */
+Test(tls_library, threads_and_processes_at_once_by_file)
+{
+    open_tls_with(TPM, TPM_CONF("key-storage = tss2"), false);
+    all_sign_at_once();
 }
 
 /* ---- a move under a running process's feet ---- */
