@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "verify/attest.h"
 
+#include "backends/attest/template.h"
 #include "backends/software/ossl.h"
 #include "backends/tpm/public.h"
 #include "verify/wire.h"
@@ -8,26 +9,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-/* 0x00050472: a restricted signing key signs only what the chip composed (part 2, 8.3.3.10). */
-#define AK_ATTRIBUTES                                                                              \
-    (IDM_ATTRIBUTES_COMMON | TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_RESTRICTED |            \
-     TPMA_OBJECT_SIGN_ENCRYPT)
-
 /* ---- keys ---- */
-
-static void ak_template(TPM2B_PUBLIC *ret)
-{
-    *ret = (TPM2B_PUBLIC){.publicArea = {.type = TPM2_ALG_ECC,
-                                         .nameAlg = TPM2_ALG_SHA256,
-                                         .objectAttributes = AK_ATTRIBUTES,
-                                         .parameters.eccDetail = {
-                                             .symmetric.algorithm = TPM2_ALG_NULL,
-                                             .scheme = {.scheme = TPM2_ALG_ECDSA,
-                                                        .details.ecdsa.hashAlg = TPM2_ALG_SHA256},
-                                             .curveID = TPM2_ECC_NIST_P256,
-                                             .kdf.scheme = TPM2_ALG_NULL,
-                                         }}};
-}
 
 void idm_ak_key_free(struct idm_ak_key *ak)
 {
@@ -40,14 +22,14 @@ int idm_ak_key_open(const struct idm_bytes *public, const struct idm_list *paren
 {
     TPM2B_PUBLIC wanted;
     struct idm_ak_key ak = {0};
-    ak_template(&wanted);
+    idm_template_attestation(&wanted);
     if (idm_wire_public(public, &ak.area) < 0)
         return idm_refuse(refused, IDM_REFUSAL_FORMAT, "the AK is no TPM2B_PUBLIC");
     if (!idm_public_same_template(&ak.area, &wanted))
         return idm_refuse(refused, IDM_REFUSAL_AK,
                           "attributes 0x%08x or parameters are not exactly an AK's (restricted "
                           "ECDSA P-256 key that was made in its chip and stays there, 0x%08x)",
-                          ak.area.publicArea.objectAttributes, AK_ATTRIBUTES);
+                          ak.area.publicArea.objectAttributes, IDM_ATTRIBUTES_ATTESTATION);
     int result = idm_wire_name(&ak.area, &ak.name);
     if (result == 0 && parents && parents->count)
         result = idm_parents_trace(parents, &ak.name, &ak.qualified, refused);

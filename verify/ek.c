@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "verify/ek.h"
 
+#include "backends/attest/template.h"
 #include "backends/software/ossl.h"
 #include "backends/tpm/public.h"
 
@@ -25,74 +26,21 @@ static const char what[] = "verify the EK certificate";
 
 /* ---- templates ---- */
 
-/* Policies of profile B.6: A, PolicySecret(TPM_RH_ENDORSEMENT); B, that or PolicyAuthorizeNV. */
-static const uint8_t policy_a[] = {0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc,
-                                   0x8d, 0x46, 0xa5, 0xd7, 0x24, 0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52,
-                                   0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
-static const uint8_t policy_b[] = {0xca, 0x3d, 0x0a, 0x99, 0xa2, 0xb9, 0x39, 0x06, 0xf7, 0xa3, 0x34,
-                                   0x24, 0x14, 0xef, 0xcf, 0xb3, 0xa3, 0x85, 0xd4, 0x4c, 0xd1, 0xfd,
-                                   0x45, 0x90, 0x89, 0xd1, 0x9b, 0x50, 0x71, 0xc0, 0xb7, 0xa0};
-static const uint8_t policy_b_384[] = {
-    0xb2, 0x6e, 0x7d, 0x28, 0xd1, 0x1a, 0x50, 0xbc, 0x53, 0xd8, 0x82, 0xbc, 0xf5, 0xfd, 0x3a, 0x1a,
-    0x07, 0x41, 0x48, 0xbb, 0x35, 0xd3, 0xb4, 0xe4, 0xcb, 0x1c, 0x0a, 0xd9, 0xbd, 0xe4, 0x19, 0xca,
-    0xcb, 0x47, 0xba, 0x09, 0x69, 0x96, 0x46, 0x15, 0x0f, 0x9f, 0xc0, 0x00, 0xf3, 0xf8, 0x0e, 0x12};
-
-#define EK_ATTRIBUTES                                                                              \
-    (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |            \
-     TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT)
-
-static const struct template
-{
-    const char *name;
-    TPM2_ALG_ID type, digest;
-    TPMA_OBJECT attributes;
-    uint16_t bits; /* RSA: of the modulus; ECC: the curve's TPM_ECC_CURVE */
-    uint16_t aes;
-    const uint8_t *policy;
-    uint16_t policy_size;
-}
-templates[] = {
-    {"RSA 2048 (L-1)", TPM2_ALG_RSA, TPM2_ALG_SHA256, EK_ATTRIBUTES, 2048, 128, policy_a,
-     sizeof policy_a},
-    {"ECC NIST P256 (L-2)", TPM2_ALG_ECC, TPM2_ALG_SHA256, EK_ATTRIBUTES, TPM2_ECC_NIST_P256, 128,
-     policy_a, sizeof policy_a},
-    {"RSA 2048 (H-1)", TPM2_ALG_RSA, TPM2_ALG_SHA256, EK_ATTRIBUTES | TPMA_OBJECT_USERWITHAUTH,
-     2048, 128, policy_b, sizeof policy_b},
-    {"ECC NIST P256 (H-2)", TPM2_ALG_ECC, TPM2_ALG_SHA256, EK_ATTRIBUTES | TPMA_OBJECT_USERWITHAUTH,
-     TPM2_ECC_NIST_P256, 128, policy_b, sizeof policy_b},
-    {"ECC NIST P384 (H-3)", TPM2_ALG_ECC, TPM2_ALG_SHA384, EK_ATTRIBUTES | TPMA_OBJECT_USERWITHAUTH,
-     TPM2_ECC_NIST_P384, 256, policy_b_384, sizeof policy_b_384},
-};
-
-static void make(const struct template *template, TPM2B_PUBLIC *ret)
-{
-    *ret = (TPM2B_PUBLIC){.publicArea = {.type = template->type,
-                                         .nameAlg = template->digest,
-                                         .objectAttributes = template->attributes,
-                                         .authPolicy.size = template->policy_size}};
-    TPMT_SYM_DEF_OBJECT aes = {
-        .algorithm = TPM2_ALG_AES, .keyBits.aes = template->aes, .mode.aes = TPM2_ALG_CFB};
-    TPMU_PUBLIC_PARMS *parameters = &ret->publicArea.parameters;
-    memcpy(ret->publicArea.authPolicy.buffer, template->policy, template->policy_size);
-    if (template->type == TPM2_ALG_RSA)
-        parameters->rsaDetail = (TPMS_RSA_PARMS){
-            .symmetric = aes, .scheme.scheme = TPM2_ALG_NULL, .keyBits = template->bits};
-    else
-        parameters->eccDetail = (TPMS_ECC_PARMS){.symmetric = aes,
-                                                 .scheme.scheme = TPM2_ALG_NULL,
-                                                 .curveID = template->bits,
-                                                 .kdf.scheme = TPM2_ALG_NULL};
-}
-
 const char *idm_ek_template_name(const TPM2B_PUBLIC *area)
 {
-    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
+    const TPMA_OBJECT needed = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+                               TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+    for (size_t i = 0; i < IDM_EK_KINDS; i++) {
         TPM2B_PUBLIC wanted;
-        make(&templates[i], &wanted);
+        idm_ek_template(&idm_ek_kinds[i], &wanted);
         if (idm_public_same_template(area, &wanted))
-            return templates[i].name;
+            return idm_ek_kinds[i].name;
     }
-    return NULL;
+    /* A chip may hold a template of its maker's own (profile 2.2.1.4). What it says is worth something only
+     * with the maker's certificate. */
+    return (area->publicArea.objectAttributes & (needed | TPMA_OBJECT_SIGN_ENCRYPT)) == needed
+               ? "own"
+               : NULL;
 }
 
 /* ---- trust ---- */

@@ -37,8 +37,8 @@ int idm_ek_trust_set(struct idm_ek_trust *ret, const struct idm_bytes *roots,
                      const struct idm_bytes *others, struct idm_error *err) IDM_NODISCARD;
 void idm_ek_trust_free(struct idm_ek_trust *trust); /* zeroed is fine */
 
-/* Is `area` exactly what a TCG EK template makes (profile B.3.3, B.3.4, B.4.3 to B.4.5: RSA-2048, P-256,
- * P-384)? Its name ("RSA 2048 (L-1)", static), NULL: no. */
+/* Which template of the profile made it ("L-1" to "H-7"); "own": the maker's, a restricted decryption key that
+ * cannot leave its chip; NULL: no endorsement key. Static. */
 const char *idm_ek_template_name(const TPM2B_PUBLIC *area);
 
 /* REFUSED, with the reason: a certificate of another key, not an EK's, no chain to the roots, out of its

@@ -70,7 +70,8 @@ static const struct idm_ek_finding *first(const struct idm_ek_finding findings[]
                                           enum idm_ek_state state, const char *template)
 {
     for (size_t i = 0; i < count; i++)
-        if (findings[i].state == state && (!template || strstr(findings[i].template, template)))
+        if (findings[i].state == state &&
+            (!template || strcmp(findings[i].template, template) == 0))
             return &findings[i];
     return NULL;
 }

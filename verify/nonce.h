@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* nonce.h - Q(label): what ties each part of the evidence to one question and one activated secret. Pure. */
+/* nonce.h - the controller's question, and Q(label) of it: what ties each part of the evidence to one nonce and
+ * one activated secret. Pure. */
 #ifndef IDM_VERIFY_NONCE_H
 #define IDM_VERIFY_NONCE_H
 
-#include "backends/bytes.h"
+#include "backends/attest/qualify.h"
 
-#define IDM_NONCE_MIN 16u
-#define IDM_NONCE_MAX 64u
+#define IDM_NONCE_MIN IDM_ATTEST_NONCE_MIN
+#define IDM_NONCE_MAX IDM_ATTEST_NONCE_MAX
 
 #define IDM_Q_DEVICE    "device"
 #define IDM_Q_COUNTER   "counter"
@@ -20,8 +21,7 @@ struct idm_question {
     const struct idm_bytes *secret; /* what the credential carries; empty: none */
 };
 
-/* SHA-256("idmode attest " label 0x00 u16(size) nonce u16(size) secret [SHA-256(text)]); text NULL: none.
- * USAGE: a nonce or secret of another size; CRYPTO. */
+/* idm_attest_qualify for it; text NULL: none. USAGE: a nonce or secret of another size; CRYPTO. */
 int idm_question_hash(const struct idm_question *question, const char *label,
                       const struct idm_bytes *text,
                       uint8_t ret_hash[IDM_SHA256_SIZE]) IDM_NODISCARD;
