@@ -54,6 +54,7 @@ static const struct row {
     {"reset", 0, TEXT, AT(reset), "factory-reset"},
     {"next-boot", 0, FLAG, AT(next_boot), "factory-reset"},
     {"without-tpm", 0, TEXT, AT(without_tpm), "factory-reset"},
+    {"retry", 0, NUMBER, AT(retry_s), "watch"},
 #undef AT
 };
 #define ROWS (sizeof rows / sizeof *rows)
@@ -124,7 +125,7 @@ static const char *without_slash(const char *root)
 bool idm_options_parse(struct idm_options *ret, int argc, char **argv)
 {
     struct option longs[ROWS + 1] = {0};
-    struct idm_options o = {.lock_timeout_s = 30, .lines = -1};
+    struct idm_options o = {.lock_timeout_s = 30, .retry_s = 5, .lines = -1};
     int value = 0;
     for (size_t i = 0; i < ROWS; i++)
         longs[i] =

@@ -21,6 +21,7 @@ struct idm_options {
     const char *target_aware, *target_format, *target_version, *target_slot, *install_id;
     const char *format, *digest, *in, *out, *reset, *without_tpm, *reason, *to, *key;
     const char *nonce, *credential, *service, *pcrs;
+    unsigned int retry_s; /* idmode-watch */
     bool imported, strict, yes, next_boot, prepared;
     int lines;                           /* -n; -1: not given */
     int words;                           /* how many of word[] there are */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/platform/settings_value.h"
-#include "backends/software/subject.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -170,28 +169,6 @@ static bool put_slots(struct idm_settings *settings, const char *text)
     return true;
 }
 
-/* The placeholders are known only later: a letter stands for each. */
-static bool put_subject(void *field, size_t size, const char *text)
-{
-    static const char *const placeholders[] = {"%{serial}", "%{machine-id}", "%{spki}"};
-    char sample[IDM_PATH_SIZE];
-    X509_NAME *name = NULL;
-    if (strlen(text) >= sizeof sample)
-        return false;
-    memcpy(sample, text, strlen(text) + 1);
-    for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++) {
-        size_t length = strlen(placeholders[i]);
-        for (char *at = strstr(sample, placeholders[i]); at; at = strstr(at, placeholders[i])) {
-            *at = 'x';
-            memmove(at + 1, at + length, strlen(at + length) + 1);
-        }
-    }
-    if (idm_subject_parse(sample, &name, NULL) < 0)
-        return false;
-    X509_NAME_free(name);
-    return put_text(field, size, text);
-}
-
 static bool put_value(struct idm_settings *settings, const struct idm_settings_row *row,
                       const char *text)
 {
@@ -212,7 +189,7 @@ static bool put_value(struct idm_settings *settings, const struct idm_settings_r
     case IDM_KIND_CONDITION:
         return put_condition(field, row->size, text);
     case IDM_KIND_SUBJECT:
-        return put_subject(field, row->size, text);
+        return idm_settings_subject_fits(text) && put_text(field, row->size, text);
     case IDM_KIND_SLOTS:
         return put_slots(settings, text);
     case IDM_KIND_DURATION:

@@ -50,6 +50,10 @@ struct idm_settings_raw {
     unsigned long line;
 };
 
+/* A distinguished name, once its placeholders are filled? A program that does not link OpenSSL brings a
+ * function of its own. */
+bool idm_settings_subject_fits(const char *text);
+
 #define IDM_SETTINGS_ROWS_MAX 64
 extern const struct idm_settings_row idm_settings_rows[];
 extern const size_t idm_settings_row_count;

@@ -8,7 +8,7 @@ inherit externalsrc
 EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../../..'))}"
 
 # openembedded-core: openssl, libubootenv; meta-oe: jansson, libeconf; meta-tpm: tpm2-tss
-DEPENDS = "openssl tpm2-tss libeconf jansson libubootenv"
+DEPENDS = "openssl tpm2-tss libeconf jansson libubootenv inotify-tools"
 
 inherit cmake pkgconfig systemd useradd
 
@@ -22,7 +22,7 @@ EXTRA_OECMAKE = " \
 # Certificates are not issued under a clock behind this; bitbake sets it from the sources.
 do_configure[vardeps] += "SOURCE_DATE_EPOCH"
 
-PACKAGES =+ "${PN}-mender ${PN}-openssl ${PN}-rauc ${PN}-signd ${PN}-swupdate ${PN}-verify lib${PN}"
+PACKAGES =+ "${PN}-mender ${PN}-openssl ${PN}-rauc ${PN}-signd ${PN}-swupdate ${PN}-verify ${PN}-watch lib${PN}"
 
 FILES:${PN} = " \
     ${bindir}/idmode \
@@ -48,6 +48,7 @@ FILES:${PN}-signd = " \
     ${systemd_system_unitdir}/idmode-signd.service \
     ${systemd_system_unitdir}/idmode-signd.socket \
 "
+FILES:${PN}-watch = "${bindir}/idmode-watch ${systemd_system_unitdir}/idmode-watch.service"
 FILES:${PN}-swupdate = "${prefix}/lib/idmode/hooks/swupdate"
 FILES:${PN}-mender = "${datadir}/idmode/hooks/mender"
 FILES:${PN}-verify = "${bindir}/idmode-verify"
@@ -59,10 +60,12 @@ RRECOMMENDS:${PN} = "${PN}-mender ${PN}-openssl ${PN}-signd"
 RDEPENDS:${PN}-rauc = "${PN} rauc"
 RDEPENDS:${PN}-mender = "${PN}"
 RDEPENDS:${PN}-swupdate = "${PN} swupdate"
+RDEPENDS:${PN}-watch = "${PN}"
 
-SYSTEMD_PACKAGES = "${PN} ${PN}-signd"
+SYSTEMD_PACKAGES = "${PN} ${PN}-signd ${PN}-watch"
 SYSTEMD_SERVICE:${PN} = "idmode-boot.service"
 SYSTEMD_SERVICE:${PN}-signd = "idmode-signd.socket"
+SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
 
 USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system idmode"

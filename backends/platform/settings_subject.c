@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* settings_subject.c - apart from the other values: all that needs OpenSSL to be judged. */
+#include "backends/platform/settings_value.h"
+#include "backends/software/subject.h"
+
+#include <string.h>
+
+/* The placeholders are known only later: a letter stands for each. */
+bool idm_settings_subject_fits(const char *text)
+{
+    static const char *const placeholders[] = {"%{serial}", "%{machine-id}", "%{spki}"};
+    char sample[IDM_PATH_SIZE];
+    X509_NAME *name = NULL;
+    if (strlen(text) >= sizeof sample)
+        return false;
+    memcpy(sample, text, strlen(text) + 1);
+    for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++) {
+        size_t length = strlen(placeholders[i]);
+        for (char *at = strstr(sample, placeholders[i]); at; at = strstr(at, placeholders[i])) {
+            *at = 'x';
+            memmove(at + 1, at + length, strlen(at + length) + 1);
+        }
+    }
+    if (idm_subject_parse(sample, &name, NULL) < 0)
+        return false;
+    X509_NAME_free(name);
+    return true;
+}
