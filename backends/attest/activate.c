@@ -60,12 +60,13 @@ static int satisfy(struct idm_tpm *tpm, ESYS_TR session, enum idm_ek_policy poli
     return result;
 }
 
-/* A credential that is for another chip, another key, or damaged is at fault itself: all of these answers
- * name a parameter. */
+/* A credential that is for another chip, another key, or damaged is at fault itself: these answers name a
+ * parameter. libtpms says "failure" of an RSA block that it cannot decrypt, without being in failure mode. */
 static int refused(struct idm_tpm *tpm, TSS2_RC rc, struct idm_error *err)
 {
     int result = idm_tpm_fail(tpm, rc, what_activate, err);
-    if (result != IDM_E_TPM_OTHER || !idm_rc_format1(rc))
+    bool blamed = idm_rc_format1(rc) || idm_rc_code(rc) == TPM2_RC_FAILURE;
+    if (result != IDM_E_TPM_OTHER || !blamed)
         return result;
     (void)idm_fail(
         err, IDM_E_REFUSED, what_activate,
@@ -124,40 +125,62 @@ static bool fits(const struct idm_ek_kind *kind, const struct idm_credential *cr
     return false;
 }
 
-static int try_kind(struct idm_tpm *tpm, uint32_t ak, struct idm_nv_list *list,
+/* Chips take up to half a minute to make an RSA key again. Where a maker or an installer left it in its slot
+ * (TCG TPM v2.0 Provisioning Guidance, 7.8), that is tried first; it proves itself by what it decrypts. */
+#define EK_HANDLE 0x81010001u
+
+static int try_slot(struct idm_tpm *tpm, ESYS_TR ak, const TPM2B_PUBLIC *template,
+                    const struct idm_credential *credential, struct idm_attest_challenge *ret,
+                    struct idm_error *err)
+{
+    _cleanup_ref_ struct idm_tpm_ref ek = IDM_TPM_REF_EMPTY;
+    TPM2B_PUBLIC area;
+    if (idm_tpm_ref_open(tpm, EK_HANDLE, &ek, &area, NULL) ||
+        !idm_public_same_template(&area, template))
+        return IDM_E_REFUSED;
+    return open_it(tpm, ak, &ek, &area, credential, ret, err);
+}
+
+static int try_kind(struct idm_tpm *tpm, ESYS_TR ak, struct idm_nv_list *list,
                     const struct idm_ek_kind *kind, const struct idm_credential *credential,
                     struct idm_attest_challenge *ret, struct idm_error *err)
 {
     TPM2B_PUBLIC template;
     TPM2B_PUBLIC area;
     _cleanup_ref_ struct idm_tpm_ref ek = IDM_TPM_REF_EMPTY;
-    _cleanup_ref_ struct idm_tpm_ref key = IDM_TPM_REF_EMPTY;
     int rc = idm_ek_template_of(tpm, list, kind, &template, err);
-    if (rc == 0)
-        rc = idm_ek_make(tpm, &template, &ek, &area, err);
-    if (rc == 0)
-        rc = idm_tpm_ref_open(tpm, ak, &key, &template, err);
-    return rc ? rc : open_it(tpm, key.tr, &ek, &area, credential, ret, err);
+    if (rc)
+        return rc;
+    rc = kind->type == TPM2_ALG_RSA ? try_slot(tpm, ak, &template, credential, ret, err)
+                                    : IDM_E_REFUSED;
+    if (rc != IDM_E_REFUSED)
+        return rc;
+    rc = idm_ek_make(tpm, &template, &ek, &area, err);
+    return rc ? rc : open_it(tpm, ak, &ek, &area, credential, ret, err);
+}
+
+/* The high range is tried where the chip has a certificate for it: else it is nobody's EK. */
+static bool may_be_for(const struct idm_ek_kind *kind, const struct idm_nv_list *list,
+                       const struct idm_credential *credential)
+{
+    return fits(kind, credential) && (!kind->high || idm_nv_has(list, kind->certificate));
 }
 
 int idm_ak_activate(struct idm_tpm *tpm, uint32_t ak, const struct idm_credential *credential,
                     struct idm_attest_challenge *ret, struct idm_error *err)
 {
+    _cleanup_ref_ struct idm_tpm_ref key = IDM_TPM_REF_EMPTY;
+    TPM2B_PUBLIC area;
     struct idm_nv_list list;
-    bool tried = false;
     int rc = idm_nv_list(tpm, &list, err);
-    for (size_t i = 0; i < IDM_EK_KINDS && (rc == 0 || rc == IDM_E_REFUSED); i++) {
-        const struct idm_ek_kind *kind = &idm_ek_kinds[i];
-        /* The high range is tried where the chip has a certificate for it: else it is nobody's EK. */
-        if (!fits(kind, credential) || (kind->high && !idm_nv_has(&list, kind->certificate)))
-            continue;
-        tried = true;
-        rc = try_kind(tpm, ak, &list, kind, credential, ret, err);
-        if (rc == 0)
-            return 0;
-    }
-    if (rc == 0 && !tried)
-        rc = idm_fail(err, IDM_E_REFUSED, what_activate,
-                      "it is for a kind of endorsement key that this chip has no certificate for");
+    if (rc == 0)
+        rc = idm_tpm_ref_open(tpm, ak, &key, &area, err);
+    if (rc)
+        return rc;
+    rc = idm_fail(err, IDM_E_REFUSED, what_activate,
+                  "it is for a kind of endorsement key that this chip has no certificate for");
+    for (size_t i = 0; i < IDM_EK_KINDS && rc == IDM_E_REFUSED; i++)
+        if (may_be_for(&idm_ek_kinds[i], &list, credential))
+            rc = try_kind(tpm, key.tr, &list, &idm_ek_kinds[i], credential, ret, err);
     return rc;
 }

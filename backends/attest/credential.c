@@ -65,7 +65,8 @@ int idm_credential_parse(const struct idm_bytes *file, struct idm_credential *re
     uint32_t magic = 0;
     uint32_t version = 0;
     size_t at = 0;
-    if (Tss2_MU_UINT32_Unmarshal(file->data, file->size, &at, &magic) != TSS2_RC_SUCCESS ||
+    if (!file->data ||
+        Tss2_MU_UINT32_Unmarshal(file->data, file->size, &at, &magic) != TSS2_RC_SUCCESS ||
         Tss2_MU_UINT32_Unmarshal(file->data, file->size, &at, &version) != TSS2_RC_SUCCESS ||
         magic != MAGIC)
         return refuse(err, "it does not begin as a credential does");

@@ -289,6 +289,28 @@ Test(attest_answers, clock_is_not_safe_after_a_power_cut)
     json_decref(answer);
 }
 
+/* Both halves, as they ship; and a device of another maker, and yesterday's answer. */
+Test(attest_answers, verifier_finds_it_proven)
+{
+    open_certified(NULL);
+    reboot();
+    attest(0,
+           "V=" IDM_TEST_BUILD_DIR "/bin/idmode-verify; A ek > ek.json; A ak > ak.json;"
+           "cat ca/issuercert.pem ca/swtpm-localca-rootca-cert.pem > roots.pem;"
+           "$V ek --roots roots.pem ek.json > said; grep -q certified said;"
+           "$V challenge --ek ek.json --ak ak.json --credential c --secret s --roots roots.pem > n;"
+           "A evidence --nonce $(cat n) --credential c > e.json;"
+           "$V evidence --secret s --ek ek.json e.json > said; grep -q 'proven by the chip' said;"
+           "A evidence --nonce " NONCE " --credential c > old.json;"
+           "$V evidence --secret s --ek ek.json old.json && exit 9;"
+           "sed s/tpm-dual/tpm-duel/ e.json > x; $V evidence --secret s --ek ek.json x && exit 9;"
+           "A quote --nonce $(cat n) > q.json; $V quote --nonce $(cat n) --ak ak.json q.json;"
+           "A certify --nonce $(cat n) > k.json; $V certify --nonce $(cat n) --ak ak.json k.json");
+    certify_chip("another");
+    attest(0, "V=" IDM_TEST_BUILD_DIR "/bin/idmode-verify; A ek > ek.json;"
+              "$V ek --roots roots.pem ek.json && exit 9; true");
+}
+
 /* ---- single parts ---- */
 
 Test(attest_answers, quote_is_checked_by_tpm2_tools)
@@ -453,7 +475,7 @@ Test(attest_answers, evidence_takes_no_more_commands_than_it_says)
     log_is("Load Certify NV_Certify PCR_Read Quote FlushContext");
     spoil(COUNT);
     json_decref(ANSWER("evidence", "--nonce", NONCE, "--credential", path));
-    log_is("Load GetCapability CreatePrimary ReadPublic StartAuthSession PolicySecret "
+    log_is("Load GetCapability ReadPublic CreatePrimary StartAuthSession PolicySecret "
            "ActivateCredential FlushContext Certify NV_Certify PCR_Read Quote FlushContext");
     honest();
 }

@@ -250,6 +250,31 @@ Test(attest_chip, ecc_key_of_the_low_range_is_activated)
                    "make ek.pub c; A activate --credential c | cmp - secret");
 }
 
+Test(attest_chip, rsa_key_in_its_slot_is_not_made_again)
+{
+    char path[320];
+
+    open_certified(NULL);
+    boot(0);
+    attest(0, MAKE "tpm2_readpublic -Q -c 0x81010001 -o ek.pub;" /* swtpm_setup left it there */
+                   "make ek.pub c");
+    snprintf(path, sizeof path, "%s/c", device.base);
+    spoil("cc=CreatePrimary,do=answer:0x101");
+    OK(idm_device_idmode(&device, NULL, "attest", "activate", "--credential", path, NULL));
+    cr_assert_eq(device.exit_code, 0, "%s", device.said);
+    honest();
+    /* somebody else's key of the same kind there: the chip's own is made again */
+    attest(
+        0,
+        "tpm2_evictcontrol -Q -C o -c 0x81010001; head -c 256 /dev/urandom > r;"
+        "printf '\\0\\1' | cat - r > unique; tail -c +11 ek.pub | tail -c +3 | head -c 32 > policy;"
+        "tpm2_createprimary -Q -C e -G rsa2048:aes128cfb -g sha256 -L policy -u unique -c o.ctx"
+        " -a 'fixedtpm|fixedparent|sensitivedataorigin|adminwithpolicy|restricted|decrypt';"
+        "tpm2_evictcontrol -Q -C o -c o.ctx 0x81010001; tpm2_flushcontext -t;"
+        "A activate --credential c | cmp - secret");
+    chip_is_clean();
+}
+
 Test(attest_chip, credential_for_another_key_or_chip_is_refused)
 {
     open_certified(NULL);
@@ -292,6 +317,15 @@ Test(attest_chip, damaged_credentials_are_refused)
     for (size_t size = 0; size < good.size; size += 19) {
         OK(idm_device_write(&device, "/c", good.data, size));
         REFUSED(1, "credential", "activate", "--credential", path);
+    }
+    drop(&good);
+    attest(0, MAKE "jq -r '.keys[0].public' ek.json | base64 -d > ek.pub; make ek.pub $ROOT/c");
+    good = keep("/c");
+    for (size_t i = 12; i < good.size; i += i < 100 ? 43 : 197) { /* both parts of it */
+        good.data[i] ^= 1;
+        OK(idm_device_write(&device, "/c", good.data, good.size));
+        REFUSED(1, "redential", "activate", "--credential", path);
+        good.data[i] ^= 1;
     }
     drop(&good);
     REFUSED(2, "no regular file", "activate", "--credential", "/dev/zero");

@@ -216,6 +216,68 @@ static void commands_of_resets(void)
           BENCH_NO_GOAL);
 }
 
+/* A file of the device's base directory that holds what a program prints. */
+static void tool(const char *out, const char *const argv[])
+{
+    _cleanup_run_ struct idm_run run_ = {0};
+    char path[IDM_DEVICE_PATH_SIZE];
+
+    if (idm_run(&run_, NULL, argv) != 0 || run_.exit_code != 0)
+        bench_fail("%s %s: %s", argv[0], argv[1], run_.err != NULL ? run_.err : "not started");
+    snprintf(path, sizeof(path), "%s/%s", bench_device.base, out);
+    FILE *file = fopen(path, "we");
+    if (file == NULL || fwrite(run_.out, 1, run_.out_size, file) != run_.out_size ||
+        fclose(file) != 0)
+        bench_fail("%s cannot be written", path);
+}
+
+/* The controller's word for this chip and this attestation key. */
+static void make_credential(char ret_path[IDM_DEVICE_PATH_SIZE])
+{
+    const char *const idmode = IDM_TEST_BUILD_DIR "/bin/idmode";
+    const char *const verify = IDM_TEST_BUILD_DIR "/bin/idmode-verify";
+    char ek[IDM_DEVICE_PATH_SIZE], ak[IDM_DEVICE_PATH_SIZE], secret[IDM_DEVICE_PATH_SIZE];
+
+    snprintf(ek, sizeof(ek), "%s/ek", bench_device.base);
+    snprintf(ak, sizeof(ak), "%s/ak", bench_device.base);
+    snprintf(secret, sizeof(secret), "%s/secret", bench_device.base);
+    snprintf(ret_path, IDM_DEVICE_PATH_SIZE, "%s/credential", bench_device.base);
+    tool("ek", (const char *const[]){idmode, "--root", bench_device.root, "--tcti",
+                                     bench_device.tpm.tcti, "attest", "ek", NULL});
+    tool("ak", (const char *const[]){idmode, "--root", bench_device.root, "--tcti",
+                                     bench_device.tpm.tcti, "attest", "ak", NULL});
+    tool("nonce", (const char *const[]){verify, "challenge", "--ek", ek, "--ak", ak, "--credential",
+                                        ret_path, "--secret", secret, NULL});
+}
+
+/* What each command is for stands in docs/attestation.md. */
+static void commands_of_attestation(void)
+{
+    static const char nonce[] = "000102030405060708090a0b0c0d0e0f";
+    char credential[IDM_DEVICE_PATH_SIZE], text[IDM_DEVICE_PATH_SIZE + 128];
+
+    bench_heading("TPM commands, attestation");
+    open_device(NULL);
+    run("boot");
+    count("attest ek, no certificate (three for the maker's name)", "attest ek", "tpm-dual", 7);
+    count("attest ak, the first time", "attest ak", "tpm-dual", 9);
+    count("attest ak, there already", "attest ak", "tpm-dual", 0);
+    snprintf(text, sizeof(text), "attest quote --nonce %s", nonce);
+    count("attest quote", text, "tpm-dual", 4);
+    snprintf(text, sizeof(text), "attest certify --nonce %s", nonce);
+    count("attest certify", text, "tpm-dual", 3);
+    snprintf(text, sizeof(text), "attest evidence --nonce %s", nonce);
+    count("attest evidence, AK known to the controller", text, "tpm-dual", 6);
+    make_credential(credential);
+    snprintf(text, sizeof(text), "attest evidence --nonce %s --credential %s", nonce, credential);
+    count("attest evidence with a credential", text, "tpm-dual", 13);
+    open_device(&(struct idm_device_options){.conf = "[tpm]\nkey-storage = tss2\n"});
+    run("boot");
+    run("attest ak");
+    snprintf(text, sizeof(text), "attest evidence --nonce %s", nonce);
+    count("attest evidence, device key by file alone", text, "tpm-dual", 8);
+}
+
 static void bench_device_alone(const char *release)
 {
     commands_in_use();
@@ -223,6 +285,7 @@ static void bench_device_alone(const char *release)
     commands_of_moves();
     commands_of_seals();
     commands_of_resets();
+    commands_of_attestation();
 
     bench_heading("Everything else, steady boot with handle");
     open_device(NULL);

@@ -381,6 +381,9 @@ void bench_size(const char *release)
     for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
         sum += library_size(release, libraries[i][0], libraries[i][1]);
     bench_row("all beyond libc, libz, libcrypto and tss2", sum / 1000, 1, "kB", 400);
+    bench_row("with attestation, where it is installed",
+              (sum + stripped_size(release, "libexec/idmode/attest")) / 1000, 1, "kB",
+              BENCH_NO_GOAL);
     for (size_t i = 0; i < sizeof(tls) / sizeof(tls[0]); i++)
         sum += stripped_size(release, tls[i]);
     bench_row("all, with what TLS users load", sum / 1000, 1, "kB", BENCH_NO_GOAL);
