@@ -67,6 +67,22 @@ Test(tls_reload, servers_show_the_new_identity)
         device.tcti);
 }
 
+/* Nobody runs anything: idmode tells its hooks. */
+Test(tls_reload, as_a_hook)
+{
+    open_software_device(NULL, false);
+    cr_assert_eq(RUN("migrate", "prepare"), 0);
+    tls(0,
+        SHOWN
+        "p=$(port); q=$(port);" SERVERS
+        "printf 'pidfile /run/nginx.pid\\npidfile /run/mosquitto.pid\\n' > $ROOT/etc/idmode/reload;"
+        "install -D -m 755 -t $ROOT/etc/idmode/hooks.d " RELOAD ";"
+        "old=$(now); becomes $p \"$old\"; becomes $q \"$old\";"
+        "$IDMODE --root $ROOT --tcti %s migrate commit; new=$(now); [ \"$old\" != \"$new\" ];"
+        "becomes $p \"$new\"; becomes $q \"$new\"",
+        device.tcti);
+}
+
 Test(tls_reload, what_failed_for_want_of_an_identity_is_started)
 {
     open_tls(TPM);
