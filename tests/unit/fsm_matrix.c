@@ -1,57 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The matrix against rules that were written down beside it: each is a sentence of the
- * specification, none is derived from the table. */
-#include "fsm/fsm.h"
+ * specification, none is derived from the table. Plans: fsm_plans.c. */
+#include "tests/unit/fsm_table.h"
 
 #include <criterion/criterion.h>
-#include <string.h>
-
-#define EACH_CELL(event, state, cell)                                                              \
-    for (enum idm_event event = 0; event < IDM_EVENT_COUNT; event++)                               \
-        for (enum idm_state state = 0; state < IDM_STATE_COUNT; state++)                           \
-            for (struct idm_cell cell = idm_table_cell(event, state), *once = &cell; once;         \
-                 once = NULL)
-
-#define WHERE(event, state) "%s in %s", idm_event_name(event), idm_state_name(state)
 
 static bool tpm_active(enum idm_state state)
 {
     return state == IDM_S_tpm_dual || state == IDM_S_tpm;
-}
-
-static bool begins(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Position in the plan, or -1. */
-static int step_of(enum idm_plan plan, enum idm_action action)
-{
-    const struct idm_plan_info *info = idm_plan_info(plan);
-    for (int i = 0; i < (int)IDM_PLAN_STEPS && info->steps[i] != IDM_A_none; i++)
-        if (info->steps[i] == action)
-            return i;
-    return -1;
-}
-
-static bool has(enum idm_plan plan, enum idm_action action)
-{
-    return step_of(plan, action) >= 0;
-}
-
-static int length_of(enum idm_plan plan)
-{
-    const struct idm_plan_info *info = idm_plan_info(plan);
-    int length = 0;
-    while (length < (int)IDM_PLAN_STEPS && info->steps[length] != IDM_A_none)
-        length++;
-    return length;
-}
-
-static bool writes_record(enum idm_action action)
-{
-    return begins(idm_action_name(action), "record_") || action == IDM_A_rewrite_record_copy ||
-           action == IDM_A_restore_config_folder; /* its last act is the record */
 }
 
 /* ---- cells ---- */
@@ -207,156 +163,137 @@ Test(fsm_matrix, only_changes_raise_the_epoch)
     }
 }
 
-/* ---- plans ---- */
-
-Test(fsm_matrix, every_plan_and_every_action_is_used)
-{
-    bool plan_used[IDM_PLAN_COUNT] = {0};
-    bool action_used[IDM_ACTION_COUNT] = {0};
-    EACH_CELL(event, state, cell)
-    plan_used[cell.plan] = true;
-    for (enum idm_plan plan = 0; plan < IDM_PLAN_COUNT; plan++) {
-        const struct idm_plan_info *info = idm_plan_info(plan);
-        cr_expect(plan_used[plan], "no cell uses the plan %s", info->name);
-        cr_expect(info->why && strchr(info->why, ' '), "%s", info->name);
-        cr_expect_lt(length_of(plan), (int)IDM_PLAN_STEPS, "%s does not end", info->name);
-        for (int i = 0; i < length_of(plan); i++)
-            action_used[info->steps[i]] = true;
-    }
-    for (enum idm_action action = 1; action < IDM_ACTION_COUNT; action++)
-        cr_expect(action_used[action], "no plan uses the action %s", idm_action_name(action));
-}
-
-static bool issues(enum idm_action action)
-{
-    return action == IDM_A_make_tpm_cert || action == IDM_A_make_legacy_cert ||
-           action == IDM_A_renew_legacy_pair || action == IDM_A_renew_legacy_cert ||
-           action == IDM_A_make_sealed_legacy || action == IDM_A_renew_tpm_cert;
-}
-
-/* I12. A plan that only begins is flagged as well, so that what begins can be finished. */
-Test(fsm_matrix, plans_that_issue_say_so)
-{
-    for (enum idm_plan plan = 0; plan < IDM_PLAN_COUNT; plan++) {
-        const struct idm_plan_info *info = idm_plan_info(plan);
-        bool does = false;
-        for (int i = 0; i < length_of(plan); i++)
-            does |= issues(info->steps[i]);
-        bool opens = begins(info->name, "begin_");
-        cr_expect_eq(info->issues_certificate, does || opens, "%s", info->name);
-    }
-}
-
-static bool creates(enum idm_action action)
-{
-    const char *name = idm_action_name(action);
-    return begins(name, "make_") || begins(name, "renew_") || begins(name, "adopt_") ||
-           begins(name, "unseal_") || begins(name, "seal_");
-}
-
-/* design 5: creation ends with the record. What a legacy image reads may follow it: it is a copy. */
-Test(fsm_matrix, creation_ends_with_the_record)
-{
-    for (enum idm_plan plan = 0; plan < IDM_PLAN_COUNT; plan++) {
-        const struct idm_plan_info *info = idm_plan_info(plan);
-        int created = -1;
-        int recorded = -1;
-        for (int i = 0; i < length_of(plan); i++) {
-            if (creates(info->steps[i]))
-                created = i;
-            if (writes_record(info->steps[i]))
-                recorded = i;
-        }
-        cr_expect(recorded >= created, "%s", info->name);
-    }
-}
-
-static bool destroys(enum idm_action action)
-{
-    const char *name = idm_action_name(action);
-    bool identity = action != IDM_A_remove_reset_request;
-    return identity && (begins(name, "remove_") || begins(name, "bury_") ||
-                        begins(name, "evict_") || begins(name, "clear_"));
-}
-
-/* design 5: destruction begins with the record. It may destroy, because: */
-static bool may_destroy(enum idm_plan plan, enum idm_state state, enum idm_event event)
-{
-    if (state == IDM_S_resetting) /* everything is dead since the record says resetting */
-        return true;
-    if (event == IDM_EV_dead_key_seen) /* tombstones name what goes */
-        return true;
-    if (has(plan, IDM_A_compare_sealed_pair)) /* a good sealed copy was read back */
-        return step_of(plan, IDM_A_compare_sealed_pair) < step_of(plan, IDM_A_remove_config_key);
-    if (event == IDM_EV_legacy_gone_unwanted) /* policy: no legacy pair is kept */
-        return true;
-    /* no key file beside the TPM's certificate; the pair that it was, if any, is sealed */
-    bool alone = plan == IDM_P_activate_alone || plan == IDM_P_restore_tpm_view;
-    return alone && !has(plan, IDM_A_remove_store_key);
-}
-
-Test(fsm_matrix, destruction_begins_with_the_record)
+/* table.md: the loop ends settled or held; clock and room end it in place of settled. What waits is
+ * reported, and who has an identity is marked (I7). */
+Test(fsm_matrix, the_loop_ends_in_three_ways_or_held)
 {
     EACH_CELL(event, state, cell)
     {
-        const struct idm_plan_info *info = idm_plan_info(cell.plan);
-        for (int i = 0; i < length_of(cell.plan); i++)
-            if (destroys(info->steps[i]))
-                cr_expect(may_destroy(cell.plan, state, event), "%s in %s: %s",
-                          idm_event_name(event), idm_state_name(state),
-                          idm_action_name(info->steps[i]));
-        if (state != IDM_S_resetting && cell.next == IDM_S_resetting)
-            cr_expect_eq(info->steps[0], IDM_A_record_reset, WHERE(event, state));
+        bool last =
+            event == IDM_EV_settled || event == IDM_EV_clock_bad || event == IDM_EV_storage_refuses;
+        bool never = event == IDM_EV_settled && cell.kind == IDM_CELL_NEVER;
+        cr_expect_eq(cell.kind == IDM_CELL_END, last && !never, WHERE(event, state));
+        if (cell.kind != IDM_CELL_END)
+            continue;
+        enum idm_reason waits = event == IDM_EV_clock_bad         ? IDM_R_clock
+                                : event == IDM_EV_storage_refuses ? IDM_R_by_room
+                                                                  : IDM_R_none;
+        cr_expect_eq(cell.reason, waits, WHERE(event, state));
+        bool identity = state == IDM_S_software || state == IDM_S_migrating || tpm_active(state);
+        bool marks = false;
+        for (size_t i = 0; idm_plan_info(cell.plan)->steps[i] != IDM_A_none; i++)
+            marks |= idm_plan_info(cell.plan)->steps[i] == IDM_A_write_marker;
+        cr_expect_eq(marks, identity, WHERE(event, state));
     }
 }
 
-static void expect_order(enum idm_plan plan, enum idm_action first, enum idm_action second)
+/* I11, I2: what was restored or replaced is reported. In tpm, which is left for it, the record says so. */
+Test(fsm_matrix, what_was_replaced_is_reported)
 {
-    if (has(plan, first) && has(plan, second))
-        cr_expect_lt(step_of(plan, first), step_of(plan, second), "%s: %s before %s",
-                     idm_plan_info(plan)->name, idm_action_name(first), idm_action_name(second));
-}
-
-/* table.md: a certificate is written after its key and removed before it. */
-Test(fsm_matrix, orders_that_a_legacy_image_may_see)
-{
-    for (enum idm_plan plan = 0; plan < IDM_PLAN_COUNT; plan++) {
-        expect_order(plan, IDM_A_restore_config_key, IDM_A_restore_config_cert);
-        expect_order(plan, IDM_A_bury_config_cert, IDM_A_bury_config_key);
-        expect_order(plan, IDM_A_put_tpm_cert_in_config, IDM_A_remove_config_key);
-        expect_order(plan, IDM_A_restore_config_cert, IDM_A_check_config_pair);
-        cr_expect_eq(has(plan, IDM_A_restore_config_key), has(plan, IDM_A_restore_config_cert));
-        cr_expect(!has(plan, IDM_A_remove_config_key) || has(plan, IDM_A_put_tpm_cert_in_config));
+    EACH_CELL(event, state, cell)
+    {
+        if (cell.kind != IDM_CELL_GO)
+            continue;
+        bool wiped = event == IDM_EV_config_wiped || event == IDM_EV_config_wiped_sealed;
+        bool pair = event == IDM_EV_legacy_pair_changed || event == IDM_EV_legacy_pair_lost ||
+                    event == IDM_EV_reset_overtaken ||
+                    (event == IDM_EV_software_cert_lost && state == IDM_S_tpm_dual);
+        enum idm_reason says = wiped                        ? IDM_R_config_dir_corrupt
+                               : pair && cell.next == state ? IDM_R_legacy_changed
+                                                            : IDM_R_none;
+        cr_expect_eq(cell.reason, says, WHERE(event, state));
     }
 }
 
-/* table.md, plans: the other orders that the model needs. */
-Test(fsm_matrix, orders_of_making_and_destroying)
+/* contract 2: 5 where the same call may succeed later, 1 where it will not. */
+Test(fsm_matrix, refusals_that_may_pass)
 {
-    for (enum idm_plan plan = 0; plan < IDM_PLAN_COUNT; plan++) {
-        expect_order(plan, IDM_A_make_counter, IDM_A_record_witness);
-        expect_order(plan, IDM_A_record_witness, IDM_A_make_parent);
-        expect_order(plan, IDM_A_make_parent, IDM_A_make_tss2_files);
-        expect_order(plan, IDM_A_make_tss2_files, IDM_A_make_handle);
-        expect_order(plan, IDM_A_make_handle, IDM_A_make_tpm_cert);
-        expect_order(plan, IDM_A_make_tpm_cert, IDM_A_record_staged);
-        expect_order(plan, IDM_A_make_legacy_key, IDM_A_make_legacy_cert);
-        expect_order(plan, IDM_A_adopt_pair_key, IDM_A_adopt_pair_cert);
-        expect_order(plan, IDM_A_put_former_aside, IDM_A_adopt_pair_key);
-        expect_order(plan, IDM_A_restore_store_key, IDM_A_restore_store_cert);
-        expect_order(plan, IDM_A_record_pending, IDM_A_restore_config_cert);
-        expect_order(plan, IDM_A_seal_legacy_pair, IDM_A_compare_sealed_pair);
-        expect_order(plan, IDM_A_compare_sealed_pair, IDM_A_record_sealed);
-        expect_order(plan, IDM_A_compare_sealed_pair, IDM_A_remove_store_key);
-        expect_order(plan, IDM_A_record_install, IDM_A_unseal_store_key);
-        expect_order(plan, IDM_A_unseal_store_key, IDM_A_unseal_store_cert);
-        expect_order(plan, IDM_A_unseal_store_cert, IDM_A_restore_config_key);
-        expect_order(plan, IDM_A_check_config_pair, IDM_A_record_state);
-        expect_order(plan, IDM_A_record_reset, IDM_A_remove_reset_request);
-        expect_order(plan, IDM_A_increment_for_reset, IDM_A_bury_config_cert);
-        expect_order(plan, IDM_A_bury_tss2_files, IDM_A_evict_dead);
-        expect_order(plan, IDM_A_bury_store_cert, IDM_A_record_buried);
-        expect_order(plan, IDM_A_record_announced, IDM_A_write_marker);
+    EACH_CELL(event, state, cell)
+    {
+        bool passes = event == IDM_EV_request_blind || event == IDM_EV_given_key_chip_missing ||
+                      (event == IDM_EV_prepare_refused && state == IDM_S_software);
+        if (cell.kind == IDM_CELL_REFUSE)
+            cr_expect_eq(cell.exit, passes ? 5u : 1u, WHERE(event, state));
+    }
+}
+
+/* ---- who leads where ---- */
+
+/* act_record.c: the only actions that write a state, and which. */
+static bool may_lead(enum idm_action action, enum idm_state from, enum idm_state to)
+{
+    switch ((int)action) {
+    case IDM_A_record_begin: /* a first identity, or one beside the software identity */
+        return from == IDM_S_none ? to == IDM_S_blank : to == from && to == IDM_S_software;
+    case IDM_A_record_given_key:
+        return to == IDM_S_blank;
+    case IDM_A_record_next:
+        return to == IDM_S_software || tpm_active(to);
+    case IDM_A_record_state:
+        return tpm_active(to);
+    case IDM_A_record_adopted: /* a prepared identity stays beside the pair */
+        return to == (from == IDM_S_migrating ? IDM_S_migrating : IDM_S_software);
+    case IDM_A_record_legacy: /* in tpm there is a legacy pair again */
+        return to == (from == IDM_S_tpm ? IDM_S_tpm_dual : from);
+    case IDM_A_record_tpm_identity:
+        return to == (from == IDM_S_none ? IDM_S_tpm : IDM_S_migrating);
+    case IDM_A_record_tombstone:
+    case IDM_A_record_released:
+        return to == IDM_S_software;
+    case IDM_A_record_reset:
+        return to == IDM_S_resetting;
+    default:
+        return false;
+    }
+}
+
+static bool writes_state(enum idm_action action)
+{
+    for (enum idm_state from = 0; from < IDM_STATE_COUNT; from++)
+        for (enum idm_state to = 0; to < IDM_STATE_COUNT; to++)
+            if (may_lead(action, from, to))
+                return true;
+    return false;
+}
+
+/* design 5: the cell holds the truth, so a plan writes the state that its cell says, or none. */
+Test(fsm_matrix, a_cell_leads_where_its_plan_can)
+{
+    EACH_CELL(event, state, cell)
+    {
+        const struct idm_plan_info *plan = idm_plan_info(cell.plan);
+        bool written = false;
+        for (size_t i = 0; cell.kind == IDM_CELL_GO && plan->steps[i] != IDM_A_none; i++) {
+            if (!writes_state(plan->steps[i]))
+                continue;
+            written = true;
+            cr_expect(may_lead(plan->steps[i], state, cell.next), WHERE(event, state));
+        }
+        cr_expect(written || cell.next == state, WHERE(event, state));
+    }
+}
+
+/* design 4: which state a plan with these parts can end in. */
+Test(fsm_matrix, a_state_is_what_was_made)
+{
+    EACH_CELL(event, state, cell)
+    {
+        bool gone = false;
+        bool plain = false;
+        bool chip = false;
+        const struct idm_plan_info *plan = idm_plan_info(cell.plan);
+        bool ends = false;
+        for (size_t i = 0; plan->steps[i] != IDM_A_none; i++) {
+            gone |= plan->steps[i] == IDM_A_remove_config_key;
+            plain |= plan->steps[i] == IDM_A_restore_config_cert;
+            chip |= plan->steps[i] == IDM_A_increment_counter;
+            ends |= plan->steps[i] == IDM_A_record_next || plan->steps[i] == IDM_A_record_state;
+        }
+        if (!ends || cell.kind != IDM_CELL_GO)
+            continue;
+        bool software = plain && !chip && (state == IDM_S_blank || state == IDM_S_resetting);
+        enum idm_state end = gone ? IDM_S_tpm : software ? IDM_S_software : IDM_S_tpm_dual;
+        cr_expect_eq(cell.next, end, WHERE(event, state));
     }
 }
 
