@@ -8,7 +8,8 @@
 #   sources ──copy──► scratch ──patch──► build idmode-lab ──► replay the library, simulated world
 #
 # Every named scenario must fail with the bug and pass without it; more may fail. Exit code 0: all do.
-# Arguments name the patches to try; without any, all of them.
+# Arguments name the patches to try; without any, all of them. `--applies` only looks whether each still
+# fits the sources: they change, and the bugs must change with them.
 set -euo pipefail
 
 HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -93,13 +94,19 @@ check_patch() {
 }
 
 main() {
-    local patches=("$@") patch
+    local only_apply='' patches patch
+    if [[ ${1:-} == --applies ]]; then
+        only_apply=yes
+        shift
+    fi
+    patches=("$@")
     ((${#patches[@]})) || patches=("$HERE"/*.patch)
     for patch in "${!patches[@]}"; do
         patches[patch]=$(readlink -f "${patches[patch]}")
     done
     copy_sources
     check_applies "${patches[@]}" || exit 1
+    [[ -z $only_apply ]] || exit 0
     build || {
         complain "the sources do not build"
         exit 1
