@@ -20,7 +20,8 @@ static inline void package_script(const char *script, const char *what, unsigned
                                       "LC_ALL=C.UTF-8", NULL};
     const struct idm_run_options options = {.env = env, .timeout_s = timeout_s};
     static const char begin[] =
-        "WORK=$(mktemp -d /tmp/idm-package-XXXXXX); trap 'rm -rf \"$WORK\"' EXIT; cd \"$WORK\"; "
+        "WORK=$(mktemp -d /tmp/idm-package-XXXXXX); trap 'rm -rf --one-file-system \"$WORK\"' "
+        "EXIT; cd \"$WORK\"; "
         "export WORK; bash -euo pipefail \"$SOURCE/tests/packaging/$1.sh\" \"$2\"";
     cr_assert_eq(idm_run(&run, &options,
                          (const char *const[]){"bash", "-ec", begin, "-", script, what, NULL}),
