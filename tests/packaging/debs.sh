@@ -85,8 +85,8 @@ make_root() {
     mount -t proc proc "$WORK/root/proc"
     in_root apt-get -q update >apt.log 2>&1 || { tail -n 20 apt.log; return 1; }
     mkdir -p "$WORK/root"/{config,persist,debs} "$WORK/root/run/chip" "$WORK/tpm-state"
-    swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" \
-        --server "type=unixio,path=$WORK/root/run/chip/tpm" --ctrl "type=unixio,path=$WORK/root/run/chip/ctrl" \
+    setpriv --pdeathsig KILL swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" \
+        --server "type=unixio,path=$WORK/root/run/chip/tpm" --ctrl "type=unixio,path=$WORK/root/run/chip/tpm.ctrl" \
         --flags not-need-init,startup-clear >swtpm.log 2>&1 &
     PIDS+=" $!"
 }
@@ -126,7 +126,7 @@ device_boots_and_serves_tls_users() {
     [[ $(in_root idmode mode) == tpm ]]
     in_root idmode status --json | jq -e '.state == "tpm-dual" and .healthy'
 
-    in_root idmode-signd >signd.log 2>&1 &
+    in_root setpriv --pdeathsig KILL idmode-signd >signd.log 2>&1 &
     PIDS+=" $!"
     wait_until test -S "$WORK/root/run/idmode/sign.sock"
     in_root apt-get -q -y --no-install-recommends install openssl >apt.log 2>&1
