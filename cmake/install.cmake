@@ -37,7 +37,7 @@ install(FILES packaging/systemd/idmode.sysusers DESTINATION lib/sysusers.d RENAM
 install(FILES packaging/systemd/idmode.tmpfiles DESTINATION lib/tmpfiles.d RENAME idmode.conf)
 
 # ---- what updaters call --------------------------------------------------------------------------
-install(DIRECTORY hooks/rauc hooks/swupdate DESTINATION lib/idmode/hooks USE_SOURCE_PERMISSIONS
+install(DIRECTORY hooks/rauc hooks/swupdate hooks/shell hooks/eve DESTINATION lib/idmode/hooks USE_SOURCE_PERMISSIONS
   PATTERN README.md EXCLUDE)
 # Mender's belong where it looks for them, and into artifacts: hooks/mender/README.md.
 install(DIRECTORY hooks/mender DESTINATION ${CMAKE_INSTALL_DATADIR}/idmode/hooks USE_SOURCE_PERMISSIONS

@@ -14,8 +14,8 @@ import sys
 YOCTO = {"libcrypto": "openssl", "libssl": "openssl", "tss2-esys": "tpm2-tss", "jansson": "jansson",
          "libeconf": "libeconf", "ubootenv": "libubootenv", "inotifytools": "inotify-tools"}
 BUILDROOT = YOCTO
-# Only for tests and idmode-lab.
-TESTS = {"criterion", "yaml-0.1", "fuse3"}
+# Only for tests, examples and idmode-lab.
+TESTS = {"criterion", "yaml-0.1", "fuse3", "libmicrohttpd", "sqlite3"}
 
 
 def read(*path):

@@ -7,7 +7,7 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=47ec4b4747ebc28c24ee031c13fbc6ad"
 inherit externalsrc
 EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../../..'))}"
 
-# openembedded-core: openssl, libubootenv; meta-oe: jansson, libeconf; meta-tpm: tpm2-tss
+# openembedded-core: openssl, libubootenv; meta-oe: jansson, libeconf, inotify-tools; meta-tpm: tpm2-tss
 DEPENDS = "openssl tpm2-tss libeconf jansson libubootenv inotify-tools"
 
 inherit cmake pkgconfig systemd useradd
@@ -36,6 +36,8 @@ FILES:${PN} = " \
     ${systemd_system_unitdir}/idmode-reload.service \
     ${prefix}/lib/sysusers.d/idmode.conf \
     ${prefix}/lib/tmpfiles.d/idmode.conf \
+    ${prefix}/lib/idmode/hooks/eve \
+    ${prefix}/lib/idmode/hooks/shell \
     ${datadir}/bash-completion \
     ${datadir}/zsh \
     ${datadir}/idmode/hooks.d \
@@ -52,6 +54,7 @@ FILES:${PN}-watch = "${bindir}/idmode-watch ${systemd_system_unitdir}/idmode-wat
 FILES:${PN}-swupdate = "${prefix}/lib/idmode/hooks/swupdate"
 FILES:${PN}-mender = "${datadir}/idmode/hooks/mender"
 FILES:${PN}-verify = "${bindir}/idmode-verify"
+FILES:${PN}-watch = "${bindir}/idmode-watch ${systemd_system_unitdir}/idmode-watch.service"
 FILES:lib${PN} = "${libdir}/libidmode.so.*"
 
 RDEPENDS:${PN} = "libtss2-tcti-device"
@@ -65,6 +68,7 @@ RDEPENDS:${PN}-watch = "${PN}"
 SYSTEMD_PACKAGES = "${PN} ${PN}-signd ${PN}-watch"
 SYSTEMD_SERVICE:${PN} = "idmode-boot.service"
 SYSTEMD_SERVICE:${PN}-signd = "idmode-signd.socket"
+SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
 SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
 
 USERADD_PACKAGES = "${PN}"
