@@ -12,6 +12,8 @@ static void script(const char *text)
     static const char *const env[] = {"MAN=" IDM_TEST_SOURCE_DIR "/man",
                                       "HEADER=" IDM_TEST_SOURCE_DIR "/include/idmode.h",
                                       "LIB=" IDM_TEST_BUILD_DIR "/lib/libidmode.so.0",
+                                      "MAP=" IDM_TEST_SOURCE_DIR "/backends/library/libidmode.map",
+                                      "MODULE=" IDM_TEST_BUILD_DIR "/ossl-modules/idmode.so",
                                       "MANWIDTH=200",
                                       "MANROFFOPT=",
                                       "LC_ALL=C",
@@ -32,6 +34,15 @@ Test(tls_man, everything_exported_has_a_page_with_its_prototype)
         "exit }' $HEADER | squeezed); [ -n \"$want\" ];"
         "man -l man3/$s.3 | col -bx | squeezed | grep -qF \"$want\" || "
         "{ echo \"$s: the page does not have: $want\"; exit 1; }; done");
+}
+
+/* What programs may link against has a version and stands in libidmode.map; the provider shows one name. */
+Test(tls_man, nothing_else_is_exported)
+{
+    script(
+        "shown() { nm -D --defined-only $1 | sed 's/.* [A-Z] //' | grep -v '^IDMODE_0.1' | sort; };"
+        "diff <(shown $LIB) <(sed -n 's/^    \\(idmode_[a-z_]*\\);/\\1@@IDMODE_0.1/p' $MAP | sort);"
+        "[ \"$(shown $MODULE)\" = OSSL_provider_init ]");
 }
 
 Test(tls_man, man_has_nothing_to_complain_about)
