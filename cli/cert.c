@@ -18,8 +18,12 @@ static int print_text(const struct idm_options *options, text_fn get, const char
     rc = idm_engine_look(s.engine, &err);
     if (rc == 0)
         rc = get(s.engine, options->prepared, &pem, &err);
-    if (rc)
-        return idm_say_error(options, s.command, &err);
+    if (rc) {
+        int code = idm_say_error(options, s.command, &err);
+        if (rc != IDM_E_ABSENT)
+            return code;
+        return options->prepared ? IDM_EXIT_REFUSED : IDM_EXIT_HELD; /* trying again does not help */
+    }
     if (options->json)
         idm_say_json(json_pack("{s:s}", member, (const char *)pem.data));
     else if (idm_write_out(options, pem.data, pem.size, &err))

@@ -103,6 +103,8 @@ Test(cert, the_prepared_identity_gets_its_own)
 {
     open_as("software");
     struct idm_device_identity before = active();
+    cr_assert_eq(RUN("cert", "show", "--prepared"), 1);
+    cr_assert_eq(RUN("csr", "--prepared"), 1);
     cr_assert_eq(RUN("migrate", "prepare"), 0);
     shell(0, REQUEST "--prepared > csr && sh ./issue csr chain.pem");
     shell(1, INSTALL "chain.pem 2>/dev/null");
