@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# image.sh BUILD OUT - what the machine of tests/vm is made of, from Debian's packages and our build:
+#
+#   OUT/vmlinuz, initrd     Debian's kernel; mounts slot over base and goes on there
+#   OUT/base.img            minimal Debian: systemd, udev, D-Bus, RAUC, OpenSSL, libraries. Both images need it
+#   OUT/aware.img           what an image with idmode adds: our files as they are installed, units enabled
+#   OUT/legacy.img          what one without adds: a program that makes a pair when either file is missing
+#
+# Kernel and base are made once; our own files anew each time. As root.
+set -euo pipefail
+
+BUILD=$(readlink -f "$1")
+mkdir -p "$2"
+OUT=$(readlink -f "$2")
+HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+readonly MODULES=(virtio_pci virtio_blk virtio_console ext4 crc32c_generic vfat nls_cp437 nls_ascii
+    loop squashfs overlay tpm_tis)
+readonly PACKAGES=(systemd-sysv udev dbus kmod rauc libubootenv-tool openssl libtss2-esys-3.0.2-0
+    libtss2-sys1 libtss2-mu0 libtss2-rc0 libtss2-tctildr0 libtss2-tcti-device0 libjansson4 libeconf0
+    libinotifytools0 libubootenv0.1)
+
+WORK=$(mktemp -d)
+trap 'rm -rf -- "$WORK"' EXIT
+
+# Mounted by nobody: files of a tree into an ext4 image of so many MiB.
+make_ext4() {
+    local tree=$1 image=$2 mib=$3 label=$4
+    rm -f "$image"
+    mkfs.ext4 -q -F -L "$label" -O ^has_journal -E root_owner=0:0 -d "$tree" "$image" "${mib}M"
+}
+
+kernel_package() {
+    apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' |
+        head -n 1
+}
+
+make_kernel() {
+    local package release
+    package=$(kernel_package)
+    [[ -n $package ]] || { echo "image.sh: apt knows no linux-image-amd64: apt-get update" >&2; exit 1; }
+    (cd "$WORK" && apt-get -q download "$package" >/dev/null 2>&1 && dpkg -x "$package"_*.deb kernel)
+    release=${package#linux-image-}
+    depmod -b "$WORK/kernel" "$release"
+    rm -rf "$OUT/modules"
+    mkdir -p "$OUT/modules"
+    # With what each needs before it, in the order in which they are loaded.
+    for module in "${MODULES[@]}"; do
+        modprobe -d "$WORK/kernel" -S "$release" --show-depends "$module"
+    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' |
+        while IFS= read -r file; do
+            cp "$file" "$OUT/modules/"
+            basename "$file"
+        done >"$OUT/modules/order"
+    cp "$WORK/kernel/boot/vmlinuz-$release" "$OUT/vmlinuz"
+}
+
+make_initrd() {
+    local tree=$WORK/initrd
+    mkdir -p "$tree"/{bin,dev,proc,sys,modules,base,slot,over,root}
+    cp /bin/busybox "$tree/bin/busybox"
+    cp "$OUT"/modules/* "$tree/modules/"
+    install -m 755 "$HERE/guest/init" "$tree/init"
+    (cd "$tree" && find . -print0 | cpio -0 -o -H newc --quiet | gzip -1) >"$OUT/initrd"
+}
+
+make_base() {
+    local tree=$WORK/base
+    mmdebstrap --quiet --variant=minbase --include="$(IFS=,; echo "${PACKAGES[*]}")" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$tree" >"$OUT/base.log" 2>&1 ||
+        { tail -n 20 "$OUT/base.log" >&2; exit 1; }
+    rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree/etc/machine-id"
+    cp -a "$HERE/guest/files/." "$tree/"
+    mkdir -p "$tree"/{config,persist,media}
+    echo 5f0c1c8bd1c94d0f9d2c7f3b1a2e4d60 >"$tree/etc/machine-id" # not a first boot each time
+    ln -sf /dev/null "$tree/etc/systemd/system/systemd-networkd-wait-online.service"
+    chroot "$tree" systemctl -q enable idm-vm-begin.service idm-vm-agent.service
+    make_ext4 "$tree" "$OUT/base.img" 600 base
+}
+
+os_release() {
+    mkdir -p "$1/usr/lib" "$1/etc"
+    printf 'ID=gateway\nNAME=Gateway\nVERSION_ID=@VERSION@\n' >"$1/usr/lib/os-release"
+    ln -sf ../usr/lib/os-release "$1/etc/os-release"
+}
+
+make_aware() {
+    local tree=$WORK/aware unit
+    DESTDIR=$tree cmake --install "$BUILD" --prefix /usr >/dev/null
+    rm -rf "$tree"/usr/{include,share/man} "$tree"/usr/lib/*/pkgconfig
+    find "$tree" -type f \( -perm /111 -o -name '*.so*' \) -exec sh -c \
+        'head -c 4 "$1" | grep -q ELF && strip "$1"' - {} \; 2>/dev/null || true
+    mkdir -p "$tree/etc/systemd/system/sysinit.target.wants" "$tree/etc/systemd/system/sockets.target.wants" \
+        "$tree/etc/systemd/system/multi-user.target.wants"
+    ln -sf /usr/lib/systemd/system/idmode-boot.service "$tree/etc/systemd/system/sysinit.target.wants/"
+    ln -sf /usr/lib/systemd/system/idmode-signd.socket "$tree/etc/systemd/system/sockets.target.wants/"
+    for unit in idmode-watch.service; do
+        [[ ! -f $tree/usr/lib/systemd/system/$unit ]] ||
+            ln -sf "/usr/lib/systemd/system/$unit" "$tree/etc/systemd/system/multi-user.target.wants/"
+    done
+    mkdir -p "$tree/usr/lib/idmode/hooks/rauc"
+    find "$HERE/../../hooks/rauc" -type f ! -name '*.md' -exec install -m 755 -t \
+        "$tree/usr/lib/idmode/hooks/rauc" {} +
+    os_release "$tree"
+    make_ext4 "$tree" "$OUT/aware.img" 8 aware
+}
+
+make_legacy() {
+    local tree=$WORK/legacy
+    mkdir -p "$tree/etc/systemd/system/multi-user.target.wants" "$tree/usr/bin"
+    install -m 755 "$HERE/guest/legacy-identity" "$tree/usr/bin/legacy-identity"
+    install -m 644 "$HERE/guest/legacy-identity.service" "$tree/etc/systemd/system/"
+    ln -s ../legacy-identity.service "$tree/etc/systemd/system/multi-user.target.wants/"
+    os_release "$tree"
+    make_ext4 "$tree" "$OUT/legacy.img" 8 legacy
+}
+
+[[ -s $OUT/vmlinuz && -s $OUT/modules/order ]] || make_kernel
+make_initrd
+sum=$(find "$HERE/guest" "$HERE/image.sh" -type f -print0 | sort -z | xargs -0 cat | sha256sum)
+if [[ ! -s $OUT/base.img || $(cat "$OUT/base.sum" 2>/dev/null) != "$sum" ]]; then
+    make_base
+    printf '%s\n' "$sum" >"$OUT/base.sum"
+fi
+make_aware
+make_legacy
