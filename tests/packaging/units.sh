@@ -73,8 +73,8 @@ systemd_would_have_said_so() {
 # service needs a row.
 limit_of() {
     case $1 in
-    idmode-boot.service) echo 2.5 ;;     # files of root, the chip, read-only file systems that it opens
-    idmode-commit.service) echo 2.5 ;;   # the same program
+    idmode-boot.service) echo 2.7 ;;     # files of root, the chip, read-only file systems that it opens
+    idmode-commit.service) echo 2.7 ;;   # the same program
     idmode-signd.service) echo 1.5 ;;    # the chip, and nothing else
     idmode-watch.service) echo 3.0 ;;    # starts the first
     idmode-reload.service) echo 2.5 ;;   # signals, and systemctl
