@@ -114,6 +114,10 @@ static int draw_cut(struct lab_replay *r, const struct lab_timeline *t, size_t i
     struct lab_timeline rehearsal;
     uint64_t seed = i;
     unsigned long cuts = r->run->cuts;
+    if (t->ops->blind_cuts) {
+        *ret = (struct lab_cut){.kind = LAB_CUT_AT, .at = 1 + lab_draw(&seed) % t->ops->blind_cuts};
+        return 0;
+    }
     if (lab_fork(r, &rehearsal, t, i) < 0)
         return -1;
     int result = lab_act(r, &rehearsal, i, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "tests/lab/keep_status.h"
 #include "tests/lab/replay.h"
 #include "tests/lab/verbs.h"
+#include "tests/vm/world_vm.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -36,8 +37,9 @@ static int print_help(void)
     (void)fputs(
         "idmode-lab replay - scenarios: a device's life, step by step, judged after each step\n\n"
         "usage: idmode-lab replay [OPTION]… FILE…      a directory stands for its *.yaml\n\n"
-        "  --world sim|real   sim: the engine on a device in memory (default);\n"
-        "                     real: the programs, swtpm and files in a scratch directory\n"
+        "  --world sim|real|vm  sim: the engine on a device in memory (default);\n"
+        "                     real: the programs, swtpm and files in a scratch directory;\n"
+        "                     vm: a whole machine in QEMU (./dev test --label vm makes its parts)\n"
         "  --cut every        let the power fail after each durable step of each step, once each\n"
         "  --cut pairs        and once more in the boot after that\n"
         "  --cut random:SEED:N  N of all these cuts, drawn from SEED\n"
@@ -279,7 +281,8 @@ static int replay(const struct options *options, char *const *paths, int count)
 
 static const struct lab_world_ops *find_world(const char *name)
 {
-    static const struct lab_world_ops *const worlds[] = {&lab_sim_world, &lab_real_world, NULL};
+    static const struct lab_world_ops *const worlds[] = {&lab_sim_world, &lab_real_world,
+                                                         &lab_vm_world, NULL};
     const struct lab_world_ops *const *world = worlds;
     while (*world && strcmp((*world)->name, name) != 0)
         world++;
@@ -295,7 +298,7 @@ static bool take_option(struct options *options, int option, int *ret_result)
         options->world = find_world(optarg);
         if (options->world)
             return true;
-        (void)misuse(optarg, "the world is sim or real");
+        (void)misuse(optarg, "the world is sim, real or vm");
         return false;
     case 'c':
         if (lab_cuts_parse(&options->cuts, optarg))

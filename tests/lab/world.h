@@ -121,6 +121,9 @@ struct lab_world_ops {
     /* Nobody but `see` will look at what that world publishes from here on: it need not be composed
      * each time. NULL: it always is. */
     void (*unread)(struct lab_world *world);
+    /* A world that cannot rehearse a step (fork) draws `cut: random` from so many places, the last of
+     * which may lie behind the step's end. 0: it can. */
+    unsigned long blind_cuts;
     /* Is fork cheap enough to ask such a question after every step? */
     bool forks_cheaply;
     /* Has a key with this SPKI any way left to sign: a file that loads in the chip, a persistent object,

@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# image.sh BUILD OUT - what the machine of tests/vm is made of, from Debian's packages and our build:
+# image.sh OUT - what the machine of tests/vm is made of, from Debian's packages and ours:
 #
 #   OUT/vmlinuz, initrd     Debian's kernel; mounts slot over base and goes on there
 #   OUT/base.img            minimal Debian: systemd, udev, D-Bus, RAUC, OpenSSL, libraries. Both images need it
-#   OUT/aware.img           what an image with idmode adds: our files as they are installed, units enabled
+#   OUT/aware.img           what an image with idmode adds: our packages, units enabled
 #   OUT/legacy.img          what one without adds: a program that makes a pair when either file is missing
 #
-# Kernel and base are made once; our own files anew each time. As root.
+# Kernel and base are made once, our packages again when something changed. As root.
 set -euo pipefail
 
-BUILD=$(readlink -f "$1")
-mkdir -p "$2"
-OUT=$(readlink -f "$2")
+mkdir -p "$1"
+OUT=$(readlink -f "$1")
 HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 readonly MODULES=(virtio_pci virtio_blk virtio_console ext4 crc32c_generic vfat nls_cp437 nls_ascii
     loop squashfs overlay tpm_tis)
@@ -85,23 +84,29 @@ os_release() {
     ln -sf ../usr/lib/os-release "$1/etc/os-release"
 }
 
+# Our own Debian packages, made again when something was changed since.
+make_packages() {
+    local top=$HERE/../..
+    [[ ! -e $OUT/packages/made || $(cd "$top" && find fsm engine backends cli include share hooks \
+        packaging cmake CMakeLists.txt -newer "$OUT/packages/made" | head -n 1) ]] || return 0
+    "$top/dev" package "$OUT/packages" >"$OUT/packages.log" 2>&1 ||
+        { tail -n 20 "$OUT/packages.log" >&2; exit 1; }
+    touch "$OUT/packages/made"
+}
+
 make_aware() {
-    local tree=$WORK/aware unit
-    DESTDIR=$tree cmake --install "$BUILD" --prefix /usr >/dev/null
-    rm -rf "$tree"/usr/{include,share/man} "$tree"/usr/lib/*/pkgconfig
-    find "$tree" -type f \( -perm /111 -o -name '*.so*' \) -exec sh -c \
-        'head -c 4 "$1" | grep -q ELF && strip "$1"' - {} \; 2>/dev/null || true
-    mkdir -p "$tree/etc/systemd/system/sysinit.target.wants" "$tree/etc/systemd/system/sockets.target.wants" \
-        "$tree/etc/systemd/system/multi-user.target.wants"
-    ln -sf /usr/lib/systemd/system/idmode-boot.service "$tree/etc/systemd/system/sysinit.target.wants/"
-    ln -sf /usr/lib/systemd/system/idmode-signd.socket "$tree/etc/systemd/system/sockets.target.wants/"
-    for unit in idmode-watch.service; do
-        [[ ! -f $tree/usr/lib/systemd/system/$unit ]] ||
-            ln -sf "/usr/lib/systemd/system/$unit" "$tree/etc/systemd/system/multi-user.target.wants/"
+    local tree=$WORK/aware package unit
+    make_packages
+    for package in idmode libidmode0 idmode-openssl idmode-signd idmode-watch idmode-rauc; do
+        for file in "$OUT/packages/${package}_"*.deb; do
+            [[ ! -f $file ]] || dpkg -x "$file" "$tree"
+        done
     done
-    mkdir -p "$tree/usr/lib/idmode/hooks/rauc"
-    find "$HERE/../../hooks/rauc" -type f ! -name '*.md' -exec install -m 755 -t \
-        "$tree/usr/lib/idmode/hooks/rauc" {} +
+    rm -rf "$tree"/usr/share/{doc,man,locale,lintian,bash-completion,zsh}
+    for unit in idmode-boot.service idmode-signd.socket idmode-watch.service; do
+        [[ ! -f $tree/usr/lib/systemd/system/$unit && ! -f $tree/lib/systemd/system/$unit ]] ||
+            systemctl -q --root="$tree" enable "$unit"
+    done
     os_release "$tree"
     make_ext4 "$tree" "$OUT/aware.img" 8 aware
 }
