@@ -26,12 +26,18 @@ trap 'rm -rf -- "$WORK"' EXIT
 make_ext4() {
     local tree=$1 image=$2 mib=$3 label=$4
     rm -f "$image"
-    mkfs.ext4 -q -F -L "$label" -O ^has_journal -E root_owner=0:0 -d "$tree" "$image" "${mib}M"
+    mkfs.ext4 -q -F -L "$label" -O ^has_journal -E root_owner=0:0 -d "$tree" "$image" "${mib}M" 2>/dev/null
 }
 
 kernel_package() {
     apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' |
         head -n 1
+}
+
+# Not installed: it would take the place of the other busybox.
+make_busybox() {
+    (cd "$WORK" && apt-get -q download busybox-static >/dev/null 2>&1 && dpkg -x busybox-static_*.deb static)
+    cp "$WORK/static/bin/busybox" "$OUT/busybox"
 }
 
 make_kernel() {
@@ -57,7 +63,7 @@ make_kernel() {
 make_initrd() {
     local tree=$WORK/initrd
     mkdir -p "$tree"/{bin,dev,proc,sys,modules,base,slot,over,root}
-    cp /bin/busybox "$tree/bin/busybox"
+    cp "$OUT/busybox" "$tree/bin/busybox"
     cp "$OUT"/modules/* "$tree/modules/"
     install -m 755 "$HERE/guest/init" "$tree/init"
     (cd "$tree" && find . -print0 | cpio -0 -o -H newc --quiet | gzip -1) >"$OUT/initrd"
@@ -102,6 +108,9 @@ make_aware() {
             [[ ! -f $file ]] || dpkg -x "$file" "$tree"
         done
     done
+    # dpkg follows the link /lib of a merged /usr; an overlay would replace it.
+    cp -a "$tree/lib/." "$tree/usr/lib/"
+    rm -rf "${tree:?}/lib"
     rm -rf "$tree"/usr/share/{doc,man,locale,lintian,bash-completion,zsh}
     for unit in idmode-boot.service idmode-signd.socket idmode-watch.service; do
         [[ ! -f $tree/usr/lib/systemd/system/$unit && ! -f $tree/lib/systemd/system/$unit ]] ||
@@ -122,6 +131,7 @@ make_legacy() {
 }
 
 [[ -s $OUT/vmlinuz && -s $OUT/modules/order ]] || make_kernel
+[[ -s $OUT/busybox ]] || make_busybox
 make_initrd
 sum=$(find "$HERE/guest" "$HERE/image.sh" -type f -print0 | sort -z | xargs -0 cat | sha256sum)
 if [[ ! -s $OUT/base.img || $(cat "$OUT/base.sum" 2>/dev/null) != "$sum" ]]; then
