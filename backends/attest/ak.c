@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/attest/internal.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,40 +8,52 @@ static const char what_make[] = "make an attestation key";
 
 /* ---- making ---- */
 
-static int note_parents(struct idm_tpm *tpm, const struct idm_ak_parent *parent,
-                        const struct idm_tpm_ref *opened, struct idm_ak *ret, struct idm_error *err)
+/* `parent` is the public area of what is at its handle now. */
+static int note_parents(struct idm_tpm *tpm, const struct idm_ak_parent *where,
+                        const TPM2B_PUBLIC *parent, struct idm_ak *ret, struct idm_error *err)
 {
     uint8_t name[IDM_NAME_SIZE];
-    uint32_t handle = opened->loaded ? opened->loaded : parent->handle;
-    int rc = idm_tpm_read_public(tpm, handle, &ret->parents[0], name, err);
-    if (rc == 0 && memcmp(name, parent->name, IDM_NAME_SIZE) != 0)
+    int rc = idm_public_name(parent, name);
+    if (rc || memcmp(name, where->name, IDM_NAME_SIZE) != 0)
         return idm_fail(err, IDM_E_TPM_TAKEN, what_make,
-                        "another object than the recorded parent is at 0x%08x", parent->handle);
+                        "another object than the recorded parent is at 0x%08x", where->handle);
+    ret->parents[0] = *parent;
     ret->parent_count = 1;
-    bool primary = parent->handle == IDM_TPM_PRIMARY || parent->handle == parent->srk_handle;
-    if (rc || primary)
-        return rc;
-    rc = idm_tpm_read_public(tpm, parent->srk_handle, &ret->parents[1], name, err);
+    if (where->handle == IDM_TPM_PRIMARY || where->handle == where->srk_handle)
+        return 0;
+    rc = idm_tpm_read_public(tpm, where->srk_handle, &ret->parents[1], name, err);
     ret->parent_count = 2;
     return rc;
 }
 
-static int create(struct idm_tpm *tpm, const struct idm_ak_parent *parent, struct idm_ak *ak,
+/* The parent, opened, and its public area: read once where it is persistent. */
+static int open_parent(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *ret,
+                       TPM2B_PUBLIC *ret_area, struct idm_error *err)
+{
+    uint8_t name[IDM_NAME_SIZE];
+    if (handle != IDM_TPM_PRIMARY)
+        return idm_tpm_ref_open(tpm, handle, ret, ret_area, err);
+    int rc = idm_tpm_srk_create(tpm, ret, name, err);
+    return rc ? rc : idm_tpm_read_public(tpm, ret->loaded, ret_area, name, err);
+}
+
+static int create(struct idm_tpm *tpm, const struct idm_ak_parent *where, struct idm_ak *ak,
                   struct idm_error *err)
 {
     const TPM2B_SENSITIVE_CREATE nothing = {0};
-    _cleanup_ref_ struct idm_tpm_ref opened = IDM_TPM_REF_EMPTY;
+    _cleanup_ref_ struct idm_tpm_ref parent = IDM_TPM_REF_EMPTY;
     _cleanup_ref_ struct idm_tpm_ref session = IDM_TPM_REF_EMPTY;
+    TPM2B_PUBLIC area;
     TPM2B_PUBLIC template;
     idm_template_attestation(&template);
-    int rc = idm_tpm_storage_open(tpm, parent->handle, &opened, err);
+    int rc = open_parent(tpm, where->handle, &parent, &area, err);
     if (rc == 0)
-        rc = note_parents(tpm, parent, &opened, ak, err);
+        rc = note_parents(tpm, where, &area, ak, err);
     if (rc == 0)
-        rc = idm_tpm_session(tpm, &opened, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &session,
+        rc = idm_tpm_session(tpm, &parent, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &session,
                              err);
     if (rc == 0)
-        rc = idm_tpm_create(tpm, &opened, session.tr, &nothing, &template, &ak->key.public_area,
+        rc = idm_tpm_create(tpm, &parent, session.tr, &nothing, &template, &ak->key.public_area,
                             &ak->key.private_area, err);
     return rc;
 }

@@ -207,6 +207,18 @@ Test(attest_chip, software_device_has_no_keys_before_a_migration_is_prepared)
     shell(0, "cmp one two");
 }
 
+Test(attest_chip, devices_need_not_carry_the_program)
+{
+    open_device(NULL);
+    boot(0);
+    shell(0, "mkdir -p x/bin x/libexec/idmode; cp $IDMODE x/bin/;"
+             "cp $(dirname $IDMODE)/../libexec/idmode/core x/libexec/idmode/");
+    shell(5, "x/bin/idmode --root $ROOT attest ek");
+    shell(0, "x/bin/idmode --root $ROOT attest ek 2>&1 | grep -q 'attest.*install it';"
+             "x/bin/idmode --root $ROOT --tcti $TCTI status > status;"
+             "test $(x/bin/idmode --root $ROOT mode) = tpm");
+}
+
 /* ---- credentials ---- */
 
 #define MAKE                                                                                       \
