@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -12,8 +13,12 @@ int main(int argc, char **argv)
         return IDM_EXIT_FAILED;
     /* No configuration of OpenSSL, whoever names it: it could load modules into the program that holds
      * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+    /* Without memory for its default context OpenSSL 3.0 follows a null pointer at its first use. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
+        OSSL_LIB_CTX_get0_global_default() == NULL) {
+        (void)fputs("idmode: start: out of memory (try again)\n", stderr);
         return IDM_EXIT_FAILED;
+    }
     (void)umask(022); /* files have their own modes; nothing rests on the caller's */
     /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */
     (void)setenv("TSS2_LOG", "all+none", 0);

@@ -155,8 +155,8 @@ static int take_directory(struct reading *reading, const char *path, struct idm_
     if (fd >= 0)
         (void)close(fd);
     if (count < 0)
-        return idm_fail(err, IDM_E_SETTINGS, what, "%s%s: %s", reading->root_path, path,
-                        strerror(failed));
+        return idm_fail(err, failed == ENOMEM ? IDM_E_MEMORY : IDM_E_SETTINGS, what, "%s%s: %s",
+                        reading->root_path, path, strerror(failed));
     return take_names(reading, path, names, count, err);
 }
 

@@ -275,6 +275,8 @@ static int parse_text(const struct scan *scan, const char *shown, econf_file **r
     econf_err failed = econf_readFile(&file, path, "=", no_comments);
     if (failed) {
         econf_freeFile(file);
+        if (failed == ECONF_NOMEM)
+            return idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
         return refuse(err, shown, 0,
                       failed == ECONF_NOFILE ? "/proc is not mounted" : econf_errString(failed));
     }
