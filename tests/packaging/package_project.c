@@ -6,5 +6,6 @@ TestSuite(package_project, .timeout = 120);
 
 CASE(package_project, project, each_source_says_its_licence)
 CASE(package_project, project, versions_agree)
+CASE(package_project, project, debian_control_makes_sense)
 CASE(package_project, project, links_lead_somewhere)
 CASE(package_project, project, first_change_works_as_described)

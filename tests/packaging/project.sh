@@ -42,6 +42,22 @@ versions_agree() {
     grep -q "\"idmode ${version%.*}\"" "$SOURCE/man/man8/idmode.8"
 }
 
+# What debhelper would say after minutes: a field or a package said twice, a file list without a package, a
+# file that two packages take.
+debian_control_makes_sense() {
+    local debian=$SOURCE/packaging/debian file name
+    sed -n 's/^Package: //p' "$debian/control" | sort >packages
+    uniq -d packages | { ! grep .; }
+    sed -n '/^Build-Depends:/,/^$/p' "$debian/control" | grep '^ ' | tr -d ' ,' | sort | uniq -d | { ! grep .; }
+    sed -n 's/.*dh_installsystemd -p\([a-z-]*\).*/\1/p' "$debian/rules" | sort -u | comm -23 - packages | { ! grep .; }
+    for file in "$debian"/*.install; do
+        name=$(basename "$file" .install)
+        grep -q -x "$name" packages || { echo "no package: $file"; return 1; }
+        if [[ -x $file ]]; then (cd "$SOURCE" && sh "$file"); else cat "$file"; fi
+    done | sort | uniq -d | { ! grep .; }
+    [[ $(wc -l <packages) -ge 11 ]]
+}
+
 # Links between documents lead somewhere.
 links_lead_somewhere() {
     local file target bad=0
