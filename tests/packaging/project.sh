@@ -10,7 +10,7 @@ files() {
 # What cannot say so itself: data whose bytes count, generated pages, formats without comments.
 silent() {
     grep -v -E -e '\.(md|html|svg|dot|pem|bin|json|pot|txt)$' -e '(^|/)(LICENSE|POTFILES.in|\.gitignore|\.clang-[a-z]+)$' \
-        -e '^tests/(fuzz/)?corpus/' -e '^packaging/debian/' -e '^packaging/buildroot/external.desc$' \
+        -e '^tests/(fuzz/)?corpus/' -e '^tests/vm/guest/files/' -e '^packaging/debian/' -e '^packaging/buildroot/external.desc$' \
         -e '^include/idmode.pc.in$'
 }
 
