@@ -107,7 +107,7 @@ int idm_attest_check(const struct idm_ak_key *ak, const struct idm_part *part, T
 
 /* ---- the device key ---- */
 
-void idm_device_done(struct idm_device *device)
+void idm_device_key_done(struct idm_device_key *device)
 {
     EVP_PKEY_free(device->key);
     idm_bytes_free(&device->spki);
@@ -156,7 +156,7 @@ EVP_PKEY *idm_certificate_key(const struct idm_bytes *der)
     return cert && at == der->data + der->size ? X509_get_pubkey(cert) : NULL;
 }
 
-static int device_key(const struct idm_device_part *part, struct idm_device *ret,
+static int device_key(const struct idm_device_part *part, struct idm_device_key *ret,
                       struct idm_refused *refused)
 {
     if (idm_wire_public(&part->public, &ret->area) < 0)
@@ -178,7 +178,7 @@ static int device_key(const struct idm_device_part *part, struct idm_device *ret
                                    : result;
 }
 
-static int device_place(const struct idm_device_part *part, struct idm_device *device,
+static int device_place(const struct idm_device_part *part, struct idm_device_key *device,
                         struct idm_refused *refused)
 {
     TPM2B_NAME qualified;
@@ -194,7 +194,7 @@ static int device_place(const struct idm_device_part *part, struct idm_device *d
     return 0;
 }
 
-static int certificate_fits(const struct idm_device_part *part, const struct idm_device *device,
+static int certificate_fits(const struct idm_device_part *part, const struct idm_device_key *device,
                             struct idm_refused *refused)
 {
     _ossl_queue_ bool queue = idm_ossl_begin();
@@ -214,11 +214,11 @@ static int certificate_fits(const struct idm_device_part *part, const struct idm
     return 0;
 }
 
-int idm_device_check(const struct idm_ak_key *ak, const struct idm_device_part *part,
-                     const uint8_t *q, size_t q_size, struct idm_device *ret,
-                     struct idm_refused *refused)
+int idm_device_key_check(const struct idm_ak_key *ak, const struct idm_device_part *part,
+                         const uint8_t *q, size_t q_size, struct idm_device_key *ret,
+                         struct idm_refused *refused)
 {
-    *ret = (struct idm_device){0};
+    *ret = (struct idm_device_key){0};
     int result = device_key(part, ret, refused);
     if (result == 0)
         result = idm_attest_check(ak, &part->part, TPM2_ST_ATTEST_CERTIFY, q, q_size,

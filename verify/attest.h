@@ -42,7 +42,7 @@ int idm_attest_check(const struct idm_ak_key *ak, const struct idm_part *part, T
                      struct idm_refused *refused) IDM_NODISCARD;
 
 /* A device key as the AK certified it. */
-struct idm_device {
+struct idm_device_key {
     TPM2B_PUBLIC area;
     TPM2B_NAME name;
     EVP_PKEY *key;
@@ -50,14 +50,14 @@ struct idm_device {
     bool traced;           /* its parents are given, and lead to it */
     TPMS_ATTEST attested;  /* TPM2_Certify */
 };
-void idm_device_done(struct idm_device *device);
+void idm_device_key_done(struct idm_device_key *device);
 
 /* Certified by the AK, made in the chip, never leaving it; the first certificate is for it. The caller frees
- * *ret with idm_device_done, also after a failure. REFUSED (any of the above, DEVICE, PARENTS, CERTIFICATE);
+ * *ret with idm_device_key_done, also after a failure. REFUSED (any of the above, DEVICE, PARENTS, CERTIFICATE);
  * CRYPTO, MEMORY. */
-int idm_device_check(const struct idm_ak_key *ak, const struct idm_device_part *part,
-                     const uint8_t *q, size_t q_size, struct idm_device *ret,
-                     struct idm_refused *refused) IDM_NODISCARD;
+int idm_device_key_check(const struct idm_ak_key *ak, const struct idm_device_part *part,
+                         const uint8_t *q, size_t q_size, struct idm_device_key *ret,
+                         struct idm_refused *refused) IDM_NODISCARD;
 
 /* The public key in a DER certificate, the caller's to free; NULL: there is none. */
 EVP_PKEY *idm_certificate_key(const struct idm_bytes *der);

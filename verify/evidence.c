@@ -14,7 +14,7 @@ struct look {
     const struct idm_policy *policy;
     struct idm_evidence_document doc;
     struct idm_ak_key ak;
-    struct idm_device device;
+    struct idm_device_key device;
     TPMS_ATTEST quote, counter;
     struct idm_findings found;
     struct idm_refused *refused;
@@ -24,7 +24,7 @@ static void look_done(struct look *look)
 {
     idm_evidence_document_free(&look->doc);
     idm_ak_key_free(&look->ak);
-    idm_device_done(&look->device);
+    idm_device_key_done(&look->device);
 }
 
 /* ---- who answers ---- */
@@ -82,7 +82,7 @@ static int check_device(struct look *look)
     struct idm_findings *found = &look->found;
     int result = idm_question_hash(&look->policy->question, IDM_Q_DEVICE, NULL, q);
     if (result == 0)
-        result = idm_device_check(&look->ak, part, q, sizeof q, &look->device, look->refused);
+        result = idm_device_key_check(&look->ak, part, q, sizeof q, &look->device, look->refused);
     if (result < 0)
         return result;
     if (!look->device.traced && !look->policy->adopted)

@@ -15,7 +15,7 @@
      ((TPMA_NV)TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT))
 #define COUNTER_SIZE 8u
 
-int idm_identity_hashes(const struct idm_device *device, const struct idm_bytes *certificate,
+int idm_identity_hashes(const struct idm_device_key *device, const struct idm_bytes *certificate,
                         uint8_t ret_spki[IDM_SHA256_SIZE], uint8_t ret_cert[IDM_SHA256_SIZE])
 {
     int result = idm_sha256(device->spki.data, device->spki.size, ret_spki);
@@ -88,7 +88,7 @@ static int is_signed(const struct idm_record *record, EVP_PKEY *key, struct idm_
 
 static int signed_by_active(const struct idm_record *record,
                             const struct idm_evidence_document *doc,
-                            const struct idm_device *device, struct idm_refused *refused)
+                            const struct idm_device_key *device, struct idm_refused *refused)
 {
     uint8_t hash[IDM_SHA256_SIZE];
     if (!doc->prepared)
@@ -110,7 +110,7 @@ static bool state_fits(const struct idm_record *record, bool prepared)
 }
 
 int idm_identity_record(const struct idm_record *record, const struct idm_evidence_document *doc,
-                        const struct idm_device *device, const struct idm_findings *found,
+                        const struct idm_device_key *device, const struct idm_findings *found,
                         struct idm_refused *refused)
 {
     if (!state_fits(record, doc->prepared))

@@ -67,7 +67,7 @@ static int parse_bank(char *text, struct idm_pcrs *ret)
     return bank->algorithm ? 0 : IDM_E_CORRUPT;
 }
 
-int idm_pcrs_parse(const char *text, struct idm_pcrs *ret)
+int idm_pcr_list_parse(const char *text, struct idm_pcrs *ret)
 {
     char copy[512];
     char *rest = copy;

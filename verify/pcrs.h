@@ -14,7 +14,7 @@ const char *idm_pcr_bank_name(TPM2_ALG_ID algorithm); /* static; NULL for any ot
 bool idm_pcr_number(const char *text, unsigned int *ret);
 
 /* BANK:N[,N…][+BANK:…], as tpm2-tools write it: the selection, without values. CORRUPT. */
-int idm_pcrs_parse(const char *text, struct idm_pcrs *ret) IDM_NODISCARD;
+int idm_pcr_list_parse(const char *text, struct idm_pcrs *ret) IDM_NODISCARD;
 
 /* Does the quote select exactly these PCRs (any order of banks)? */
 bool idm_pcrs_selected(const struct idm_pcrs *wanted, const TPML_PCR_SELECTION *quoted);

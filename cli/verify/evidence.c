@@ -50,7 +50,7 @@ static int take_policy(const struct idm_verify_options *options,
     ret->ak_name = challenge->ak;
     ret->without_counter = options->without_counter;
     ret->adopted = options->adopted;
-    if (idm_pcrs_parse(options->pcrs ? options->pcrs : IDM_PCRS_DEFAULT, &ret->pcrs) < 0)
+    if (idm_pcr_list_parse(options->pcrs ? options->pcrs : IDM_PCRS_DEFAULT, &ret->pcrs) < 0)
         return idm_fail(err, IDM_E_USAGE, "--pcrs",
                         "it is BANK:N,N… (sha1, sha256, sha384, sha512)");
     return take_epoch(options->min_epoch, &ret->min_epoch, err);

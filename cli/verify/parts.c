@@ -75,7 +75,7 @@ int idm_verify_quote(const struct idm_verify_options *options)
     struct idm_pcrs wanted;
     struct idm_pcrs pcrs;
     struct idm_error err = {0};
-    if (idm_pcrs_parse(options->pcrs ? options->pcrs : IDM_PCRS_DEFAULT, &wanted) < 0) {
+    if (idm_pcr_list_parse(options->pcrs ? options->pcrs : IDM_PCRS_DEFAULT, &wanted) < 0) {
         (void)idm_fail(&err, IDM_E_USAGE, "--pcrs",
                        "it is BANK:N,N… (sha1, sha256, sha384, sha512)");
         return idm_verify_say_error(options, &err);
@@ -97,7 +97,7 @@ int idm_verify_quote(const struct idm_verify_options *options)
 static int check_certify(struct part *part, bool adopted, TPM2B_NAME *ret)
 {
     struct idm_certify_document document = {0};
-    struct idm_device device = {0};
+    struct idm_device_key device = {0};
     struct idm_error err = {0};
     int result = idm_certify_document_read(&part->text, &document, &err);
     if (result == IDM_E_CORRUPT)
@@ -105,13 +105,13 @@ static int check_certify(struct part *part, bool adopted, TPM2B_NAME *ret)
     if (result == 0)
         result = open_ak(part, &document.ak, &document.parents, IDM_Q_DEVICE);
     if (result == 0)
-        result = idm_device_check(&part->ak, &document.device, part->q, sizeof part->q, &device,
-                                  &part->refused);
+        result = idm_device_key_check(&part->ak, &document.device, part->q, sizeof part->q, &device,
+                                      &part->refused);
     if (result == 0 && !device.traced && !adopted)
         result = idm_refuse(&part->refused, IDM_REFUSAL_PARENTS,
                             "the device key was adopted, its parents are not known");
     *ret = device.name;
-    idm_device_done(&device);
+    idm_device_key_done(&device);
     idm_certify_document_free(&document);
     return result;
 }

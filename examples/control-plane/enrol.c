@@ -189,7 +189,7 @@ static int judge(const struct idm_bytes *text, const struct idm_challenge *asked
 {
     struct idm_policy policy = {.question = {.nonce = &asked->nonce, .secret = &asked->secret},
                                 .ak_name = asked->ak};
-    int result = idm_pcrs_parse(IDM_PCRS_DEFAULT, &policy.pcrs);
+    int result = idm_pcr_list_parse(IDM_PCRS_DEFAULT, &policy.pcrs);
     if (known)
         policy.min_epoch = known->epoch;
     if (result == 0)

@@ -241,7 +241,7 @@ static int judge_certify(const struct idm_bytes *text)
 {
     struct idm_certify_document doc = {0};
     struct idm_ak_key ak = {0};
-    struct idm_device device = {0};
+    struct idm_device_key device = {0};
     struct idm_refused refused;
     uint8_t q[IDM_SHA256_SIZE];
     const struct idm_question question = {.nonce = &f.nonce, .secret = &f.secret};
@@ -254,8 +254,8 @@ static int judge_certify(const struct idm_bytes *text)
     if (rc == 0 && !idm_wire_same_name(&ak.name, &wanted))
         rc = IDM_E_REFUSED;
     if (rc == 0)
-        rc = idm_device_check(&ak, &doc.device, q, sizeof q, &device, &refused);
-    idm_device_done(&device);
+        rc = idm_device_key_check(&ak, &doc.device, q, sizeof q, &device, &refused);
+    idm_device_key_done(&device);
     idm_ak_key_free(&ak);
     idm_certify_document_free(&doc);
     return rc;

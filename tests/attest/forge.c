@@ -204,7 +204,7 @@ void forge_policy(const struct forge *f, struct idm_policy *ret)
 {
     *ret = (struct idm_policy){.question = {.nonce = &f->nonce, .secret = &f->secret}};
     FORGE_MUST(idm_wire_name(&f->ak, &ret->ak_name) == 0);
-    FORGE_MUST(idm_pcrs_parse(IDM_PCRS_DEFAULT, &ret->pcrs) == 0);
+    FORGE_MUST(idm_pcr_list_parse(IDM_PCRS_DEFAULT, &ret->pcrs) == 0);
 }
 
 /* ---- JSON ---- */
@@ -355,7 +355,7 @@ static json_t *quote_of(const struct forge *f, TPMS_ATTEST *attest)
     size_t size = 0;
     TPMS_QUOTE_INFO *quote = &attest->attested.quote;
     json_t *values = json_object();
-    FORGE_MUST(idm_pcrs_parse(f->pcrs ? f->pcrs : IDM_PCRS_DEFAULT, &pcrs) == 0);
+    FORGE_MUST(idm_pcr_list_parse(f->pcrs ? f->pcrs : IDM_PCRS_DEFAULT, &pcrs) == 0);
     FORGE_MUST(pcrs.count == 1 && pcrs.bank[0].algorithm == TPM2_ALG_SHA256);
     quote->pcrSelect.count = 1;
     quote->pcrSelect.pcrSelections[0] =

@@ -3,6 +3,7 @@
  *
  *     bench.c      the table, and TPM commands by the shim's count
  *     tls.c        signatures, handshakes and the mode as TLS users pay for them
+ *     verify.c     what the controller pays for evidence
  *     cost.c       what else a program costs: files, time, instructions, memory, size
  *
  * A figure that cannot be measured ends the program with exit code 1; a goal that is missed does not.
@@ -34,5 +35,8 @@ void bench_size(const char *release);
 /* tls.c: on the provisioned bench_device; on one of its own. */
 void bench_tls_tpm(void);
 void bench_tls_software(void);
+
+/* verify.c: on the provisioned bench_device, which has an AK. */
+void bench_verify(void);
 
 #endif

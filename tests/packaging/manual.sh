@@ -63,6 +63,9 @@ commands_and_options_are_those_of_the_program() {
         "$BUILD/bin/idmode-lab" $verb --help | grep -o -E -e '--[a-z-]+'
     done | sort -u)
     has idmode-lab 1 "${words[@]}"
+    mapfile -t words < <("$BUILD/bin/idmode-verify" --help | grep -o -E -e '--[a-z-]+' | sort -u)
+    [[ ${#words[@]} -gt 15 ]]
+    has idmode-verify 1 "${words[@]}"
 }
 
 # "key = default" of each row, in the order in which idmode knows them.
