@@ -299,7 +299,10 @@ int idm_do_record_statement(struct idm_engine *e, struct idm_error *err)
         install->format = e->target->format;
     }
     install->written = 1;
-    state_slot(e, (enum idm_slot_kind)install->kind);
+    /* Nothing was written: what is there is what was there, and no word makes that a better image. An
+     * updater that died before it wrote, and a post-install out of the blue, would. */
+    if (install->kind != IDM_SLOT_AWARE || changed_since(e, install) != IDM_FACT_NO)
+        state_slot(e, (enum idm_slot_kind)install->kind);
     return idm_write_record(e, err);
 }
 
