@@ -189,6 +189,7 @@ struct idm_bootenv {
     char slot[IDM_SLOT_NAME_SIZE];  /* the slot that booted; empty: nobody says */
     char other[IDM_SLOT_NAME_SIZE]; /* the other one; empty: nobody says */
     enum idm_tri trial; /* YES: an update is provably not committed; NO: provably none is open */
+    char said[256];     /* for people: what was read and what follows; empty: nobody says */
 };
 
 enum idm_serial_kind { IDM_SERIAL_NONE, IDM_SERIAL_HARDWARE, IDM_SERIAL_MACHINE_ID };

@@ -66,6 +66,18 @@ static const char *why_not_sealed(const struct idm_facts *f)
     return f->seal == IDM_SEAL_FRESH ? "it is sealed already; the TPM must be reset once" : NULL;
 }
 
+static void look_at_bootenv(json_t *findings, const struct idm_session *s)
+{
+    struct idm_bootenv env = {0};
+    char text[160];
+    s->backends.bootenv(s->backends.self, &env);
+    (void)snprintf(text, sizeof text, "%s, the other one %s", env.slot[0] ? env.slot : "unknown",
+                   env.other[0] ? env.other : "unknown");
+    line(findings, "running slot", text);
+    if (env.said[0])
+        line(findings, "boot environment", env.said);
+}
+
 static void look_at_images(json_t *findings, const struct idm_facts *f)
 {
     line(findings, "trial", idm_tri_word(f->trial));
@@ -186,6 +198,7 @@ int idm_command_doctor(const struct idm_options *options)
     look_at_files(findings, f);
     look_at_chip(findings, f, idm_engine_record(s.engine));
     look_at_certificate(findings, &s);
+    look_at_bootenv(findings, &s);
     look_at_images(findings, f);
     if (s.settings.invalid)
         line(findings, "configuration", s.settings.invalid_error.why);

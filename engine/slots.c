@@ -34,16 +34,23 @@ static bool running_in(const struct idm_engine *e, const char *slot)
     return slot[0] && strcmp(e->images.own, slot) == 0;
 }
 
-enum idm_fact_tri idm_trial(const struct idm_engine *e)
+/* Is the running image one whose installation was never committed, also where the next one has begun? */
+static bool open_trial(const struct idm_engine *e)
 {
     const struct idm_install *install = &e->record.install;
+    return install->open &&
+           (running_in(e, install->slot) || install->open & IDM_INSTALL_OVER_TRIAL);
+}
+
+enum idm_fact_tri idm_trial(const struct idm_engine *e)
+{
     if (e->bootenv.trial == IDM_YES)
         return IDM_FACT_YES;
     if (e->bootenv.trial == IDM_NO)
         return IDM_FACT_NO;
     if (e->bootenv.state == IDM_BOOTENV_IS_UNREADABLE)
         return IDM_FACT_UNKNOWN;
-    return install->open && running_in(e, install->slot) ? IDM_FACT_UNKNOWN : IDM_FACT_NO;
+    return open_trial(e) ? IDM_FACT_UNKNOWN : IDM_FACT_NO;
 }
 
 /* ---- what the record should say ---- */
@@ -110,6 +117,30 @@ static enum idm_fact_tri changed_since(const struct idm_engine *e,
     return idm_same(now, install->before, IDM_SHA256_SIZE) ? IDM_FACT_NO : IDM_FACT_YES;
 }
 
+/* An installation ended without an image that boots. Where it began over a trial, that is what goes on:
+ * the running image is as uncommitted as before. */
+static void end_install(const struct idm_engine *e, struct idm_record *r)
+{
+    const struct idm_images *i = &e->images;
+    struct idm_install *install = &r->install;
+    bool goes_on = install->open & IDM_INSTALL_OVER_TRIAL && i->own[0] &&
+                   !running_in(e, install->slot) && e->bootenv.trial != IDM_NO;
+    if (!goes_on) {
+        install->open = 0;
+        return;
+    }
+    *install = (struct idm_install){.open = IDM_INSTALL_OPEN,
+                                    .kind = IDM_SLOT_AWARE,
+                                    .booted = 1,
+                                    .written = 1,
+                                    .format = IDM_RECORD_VERSION,
+                                    /* what it replaced is not known any more: no proof of hooks */
+                                    .has_before = i->own_has_fingerprint};
+    memcpy(install->before, i->own_fingerprint, IDM_SHA256_SIZE);
+    memcpy(install->boot, i->boot, IDM_SHA256_SIZE);
+    (void)snprintf(install->slot, sizeof install->slot, "%s", i->own);
+}
+
 static void settle_install(const struct idm_engine *e, struct idm_record *r)
 {
     struct idm_install *install = &r->install;
@@ -135,7 +166,7 @@ static void settle_install(const struct idm_engine *e, struct idm_record *r)
     bool over = changed == IDM_FACT_NO ||
                 (e->bootenv.trial == IDM_NO && (install->booted || install->written));
     if (over)
-        install->open = 0;
+        end_install(e, r);
 }
 
 static enum idm_slot_kind other_kind(const struct idm_engine *e, const struct idm_record *r)
@@ -221,9 +252,10 @@ static bool slots_stale(const struct idm_engine *e)
     for (size_t i = 0; i < IDM_SLOTS; i++)
         if (!same_slot(&wanted.slots[i], &r->slots[i]))
             return true;
-    return wanted.install.open != r->install.open || wanted.install.booted != r->install.booted ||
-           wanted.hooks_proven != r->hooks_proven || wanted.legacy_seen != r->legacy_seen ||
-           r->format > idm_wanted_format(e, &wanted);
+    return wanted.install.open != r->install.open ||
+           strcmp(wanted.install.slot, r->install.slot) != 0 ||
+           wanted.install.booted != r->install.booted || wanted.hooks_proven != r->hooks_proven ||
+           wanted.legacy_seen != r->legacy_seen || r->format > idm_wanted_format(e, &wanted);
 }
 
 enum idm_slot_kind idm_other_kind(const struct idm_engine *e)
@@ -251,6 +283,9 @@ bool idm_hook_is_late(const struct idm_engine *e, enum idm_request_kind kind,
     bool same_id = strcmp(install->id, target->id) == 0;
     if (kind == IDM_REQ_PRE_INSTALL) /* a repetition of the one that is open */
         return install->open && target->id[0] && same_id && install->kind == target->kind;
+    /* that of the running image, whose id the record no longer holds */
+    if (kind == IDM_REQ_COMMITTED && install->open & IDM_INSTALL_OVER_TRIAL)
+        return false;
     if (kind == IDM_REQ_POST_INSTALL || kind == IDM_REQ_INSTALL_FAILED || kind == IDM_REQ_COMMITTED)
         return !install->open || (target->id[0] && install->id[0] && !same_id);
     return false;
@@ -267,7 +302,10 @@ int idm_do_record_install(struct idm_engine *e, struct idm_error *err)
     const struct idm_target *t = e->target;
     struct idm_record *r = &e->record;
     const char *slot = t->slot[0] ? t->slot : e->images.other;
-    r->install = (struct idm_install){.open = 1, .kind = (uint8_t)t->kind, .format = t->format};
+    bool over_trial =
+        open_trial(e) && e->bootenv.trial != IDM_NO && strcmp(slot, e->images.own) != 0;
+    uint8_t open = over_trial ? IDM_INSTALL_OPEN | IDM_INSTALL_OVER_TRIAL : IDM_INSTALL_OPEN;
+    r->install = (struct idm_install){.open = open, .kind = (uint8_t)t->kind, .format = t->format};
     (void)snprintf(r->install.slot, sizeof r->install.slot, "%s", slot);
     (void)snprintf(r->install.id, sizeof r->install.id, "%s", t->id);
     (void)snprintf(r->install.version, sizeof r->install.version, "%s", t->version);
@@ -311,15 +349,21 @@ int idm_do_record_install_failed(struct idm_engine *e, struct idm_error *err)
     struct idm_install *install = &e->record.install;
     if (changed_since(e, install) != IDM_FACT_NO)
         state_slot(e, IDM_SLOT_UNKNOWN);
-    install->open = 0;
+    end_install(e, &e->record);
     return idm_write_record(e, err);
 }
 
 int idm_do_record_committed(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
-    if (!running_in(e, r->install.slot))
-        return 0; /* the image that runs was committed; another one is still being installed */
+    if (!running_in(e, r->install.slot)) {
+        /* the image that runs was committed; another one is still being installed */
+        if (!(r->install.open & IDM_INSTALL_OVER_TRIAL))
+            return 0;
+        r->install.open = IDM_INSTALL_OPEN;
+        r->legacy_changed = 0;
+        return idm_write_record(e, err);
+    }
     if (changed_since(e, &r->install) == IDM_FACT_YES)
         r->hooks_proven = 1;
     r->install.open = 0;

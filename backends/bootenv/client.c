@@ -79,6 +79,8 @@ static int ask_uboot(struct query *query, struct idm_error *err)
     idm_vars_parse(&query->vars, query->result.out);
     query->said.trial = idm_vars_trial(&query->vars, query->settings);
     idm_vars_slot(&query->vars, query->said.slot);
+    idm_vars_explain(&query->vars, query->settings, query->said.trial, query->said.said,
+                     sizeof query->said.said);
     return 0;
 }
 
@@ -138,6 +140,10 @@ static int ask_command(struct query *query, struct idm_error *err)
     if (r < 0)
         return r;
     parse_command(query->result.out, &query->said);
+    (void)snprintf(query->said.said, sizeof query->said.said, "the command says: %s",
+                   query->said.trial == IDM_YES  ? "an update is on trial"
+                   : query->said.trial == IDM_NO ? "nothing is on trial"
+                                                 : "nothing is known");
     return 0;
 }
 
@@ -218,6 +224,8 @@ static int ask(struct query *query, struct idm_error *err)
         break;
     }
     query->said.state = IDM_BOOTENV_IS_NONE;
+    (void)snprintf(query->said.said, sizeof query->said.said,
+                   "there is none: hooks and the record alone say what is on trial");
     return 0;
 }
 
@@ -230,11 +238,16 @@ int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
         return idm_fail(err, IDM_E_BOOTENV, "read the boot environment", "out of memory");
     *query = (struct query){.root = root, .settings = settings, .limit_ms = limit_ms};
     idm_vars_wanted(settings, &query->vars);
-    int r = ask(query, err);
+    struct idm_error why = {0};
+    int r = ask(query, &why);
+    if (r < 0 && err)
+        *err = why;
     if (r == 0) {
         ret->state = query->said.state;
         ret->trial = query->said.trial;
+        memcpy(ret->said, query->said.said, sizeof ret->said);
     } else {
+        (void)snprintf(ret->said, sizeof ret->said, "unreadable: %s: nothing is known", why.why);
         /* nothing of a half answer counts */
         query->said = (struct idm_bootenv){0};
     }

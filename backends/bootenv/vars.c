@@ -163,6 +163,60 @@ enum idm_tri idm_vars_trial(const struct idm_vars *vars, const struct idm_settin
     return IDM_UNKNOWN;
 }
 
+/* ---- in words ---------------------------------------------------------------------------------*/
+
+static void append(char *text, size_t size, const char *more)
+{
+    size_t used = strlen(text);
+    for (; *more && used + 1 < size; more++)
+        text[used++] = isprint((unsigned char)*more) ? *more : '?';
+    text[used] = 0;
+}
+
+/* The slots' variables say nothing of a trial. */
+static bool is_slot_variable(const char *name)
+{
+    for (size_t i = 0; i < sizeof slot_variables / sizeof *slot_variables; i++)
+        if (strcmp(name, slot_variables[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *why_unknown(const struct idm_vars *vars, const struct idm_settings *settings,
+                               size_t read)
+{
+    bool by_rauc = settings->bootenv_scheme == IDM_SCHEME_RAUC ||
+                   (settings->bootenv_scheme == IDM_SCHEME_AUTO && existing(vars, "BOOT_ORDER"));
+    if (!read)
+        return "no variable speaks of a trial: nothing is known";
+    if (by_rauc && read == 1 && existing(vars, "BOOT_ORDER"))
+        return "RAUC marks no trial: nothing is known";
+    if (settings->bootenv_scheme == IDM_SCHEME_AUTO && read > 1)
+        return "the schemes do not agree: nothing is known";
+    return "no value that means anything in this scheme: nothing is known";
+}
+
+void idm_vars_explain(const struct idm_vars *vars, const struct idm_settings *settings,
+                      enum idm_tri trial, char *ret_text, size_t size)
+{
+    size_t read = 0;
+    ret_text[0] = 0;
+    for (size_t i = 0; i < vars->count; i++) {
+        const struct idm_var *var = &vars->vars[i];
+        if (!var->exists || is_slot_variable(var->name))
+            continue;
+        append(ret_text, size, read++ ? ", " : "");
+        append(ret_text, size, var->name);
+        append(ret_text, size, "=");
+        append(ret_text, size, var->readable ? var->value : "(too long)");
+    }
+    append(ret_text, size, read ? ": " : "");
+    append(ret_text, size,
+           trial == IDM_YES  ? "an update is on trial"
+           : trial == IDM_NO ? "nothing is on trial"
+                             : why_unknown(vars, settings, read));
+}
+
 void idm_vars_slot(const struct idm_vars *vars, char ret_slot[IDM_SLOT_NAME_SIZE])
 {
     for (size_t i = 0; i < sizeof slot_variables / sizeof *slot_variables; i++) {

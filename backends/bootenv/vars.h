@@ -31,6 +31,10 @@ void idm_vars_parse(struct idm_vars *vars, const char *text);
 enum idm_tri idm_vars_trial(const struct idm_vars *vars, const struct idm_settings *settings);
 
 /* Slot named by a variable; empty when none names one. */
+/* For people: the variables that speak of a trial, and what was concluded from them (`trial`, as above). */
+void idm_vars_explain(const struct idm_vars *vars, const struct idm_settings *settings,
+                      enum idm_tri trial, char *ret_text, size_t size);
+
 void idm_vars_slot(const struct idm_vars *vars, char ret_slot[IDM_SLOT_NAME_SIZE]);
 
 /* Copies text[0..length) as a slot name; false, *ret_slot untouched, when it cannot be one. */

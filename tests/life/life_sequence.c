@@ -299,3 +299,63 @@ Test(sequence_room, an_upgrade_onto_a_full_disk_keeps_the_pair_in_use)
     status_is("software", "software", "");
     still(&before);
 }
+
+/* ---- without a boot environment the record alone knows of a trial ---- */
+
+static void trial_is(const char *trial)
+{
+    json_t *status;
+
+    OK(idm_device_status(&device, &status));
+    cr_assert_str_eq(status_text(status, "image", "trial"), trial);
+    json_decref(status);
+}
+
+Test(sequence, an_installation_that_comes_to_nothing_leaves_the_trial_as_it_was)
+{
+    open_device(&(struct idm_device_options){.scheme = IDM_BOOT_NONE, .conf = SEAL});
+    boot(0);
+    trial_is("no");
+    install_aware("2.0");
+    boot(0);
+    trial_is("unknown");
+
+    /* begun, and nothing written: over at the next boot */
+    OK(idm_device_install(&device,
+                          &(struct idm_device_install){
+                              .aware = true, .version = "3.0", .end = IDM_INSTALL_DIES_AFTER_PRE}));
+    trial_is("unknown");
+    boot(0);
+    trial_is("unknown");
+    boot(0);
+    trial_is("unknown");
+
+    /* failed, and said so */
+    OK(idm_device_install(&device, &(struct idm_device_install){.aware = true,
+                                                                .version = "4.0",
+                                                                .end = IDM_INSTALL_WRITE_FAILS}));
+    trial_is("unknown");
+    boot(0);
+    trial_is("unknown");
+    /* nothing was sealed that the image before might need */
+    status_is("tpm", "tpm-dual", "");
+    cr_assert_eq(RUN("hook", "commit"), 0);
+    trial_is("no");
+    boot(0);
+    trial_is("no");
+}
+
+/* The commit of the running image comes when the next installation has begun: under another id. */
+Test(sequence, a_commit_ends_the_trial_under_an_installation_that_has_begun)
+{
+    open_device(&(struct idm_device_options){.scheme = IDM_BOOT_NONE});
+    boot(0);
+    install_aware("2.0");
+    boot(0);
+    cr_assert_eq(RUN("hook", "pre-install", "--target-aware", "yes", "--install-id", "next"), 0);
+    trial_is("unknown");
+    cr_assert_eq(RUN("hook", "commit", "--install-id", "first"), 0);
+    trial_is("no");
+    boot(0);
+    trial_is("no");
+}

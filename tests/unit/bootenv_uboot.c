@@ -402,3 +402,119 @@ Test(bootenv_uboot, a_held_lock_ends_at_the_limit)
     cr_assert_eq(close(fd), 0);
     (void)umount2("/run/lock", MNT_DETACH);
 }
+
+/* ---- the table in docs/bootenv.md -------------------------------------------------------------*/
+
+static char cells[4][512];
+
+/* A row of a scheme: "| `scheme` | … | … | … |". */
+static bool take_row(const char *line)
+{
+    const char *at = line;
+    for (size_t i = 0; i < 4; i++) {
+        const char *end = *at == '|' ? strstr(at + 1, " |") : NULL;
+        if (!end || (size_t)(end - at) >= sizeof cells[i])
+            return false;
+        at += 1 + strspn(at + 1, " ");
+        size_t length = end > at ? (size_t)(end - at) : 0;
+        memcpy(cells[i], at, length);
+        cells[i][length] = 0;
+        at = end + 1;
+    }
+    return true;
+}
+
+static const char *take_scheme(void)
+{
+    static const struct {
+        const char *word;
+        enum idm_bootenv_scheme scheme;
+    } schemes[] = {{"`auto`", IDM_SCHEME_AUTO},
+                   {"`rauc`", IDM_SCHEME_RAUC},
+                   {"`bootcount`", IDM_SCHEME_BOOTCOUNT},
+                   {"`ustate`", IDM_SCHEME_USTATE},
+                   {"`custom`", IDM_SCHEME_CUSTOM}};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (strcmp(cells[0], schemes[i].word) != 0)
+            continue;
+        settings.bootenv_scheme = schemes[i].scheme;
+        return schemes[i].word;
+    }
+    return NULL;
+}
+
+/* "`A=1` `B=2`", or words for what befell the files. */
+static void make_environment(const char *said, int *ret_lock)
+{
+    static const char some[] = "upgrade_available=1\n";
+    char variables[512] = "";
+    if (strcmp(said, "no configuration file") == 0) {
+        (void)unlink(at("/etc/fw_env.config"));
+    } else if (strcmp(said, "one copy, torn") == 0) {
+        one_copy(some);
+        damage("/boot/env");
+    } else if (strncmp(said, "two copies", 10) == 0) {
+        two_copies(some, 1, some, 2);
+        damage("/boot/env2");
+        if (strstr(said, "both"))
+            damage("/boot/env1");
+    } else if (strcmp(said, "locked") == 0) {
+        one_copy(some);
+        *ret_lock = open("/var/lock/fw_printenv.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        cr_assert(*ret_lock >= 0 && flock(*ret_lock, LOCK_EX) == 0);
+    } else {
+        cr_assert(said[0] == '`' || strcmp(said, "empty") == 0, "what is \"%s\"?", said);
+        for (const char *c = said; said[0] == '`' && (c = strchr(c, '`')) != NULL;) {
+            size_t length = strcspn(c + 1, "`");
+            (void)strncat(variables, c + 1, length);
+            (void)strcat(variables, "\n");
+            c += length + 2;
+        }
+        one_copy(variables);
+    }
+}
+
+static bool same_words(const char *shown, const char *said)
+{
+    static const char any[] = "…";
+    const char *gap = strstr(shown, any);
+    if (!gap)
+        return strcmp(shown, said) == 0;
+    size_t tail = strlen(gap + strlen(any));
+    return strncmp(shown, said, (size_t)(gap - shown)) == 0 &&
+           strlen(said) > (size_t)(gap - shown) + tail &&
+           strcmp(said + strlen(said) - tail, gap + strlen(any)) == 0;
+}
+
+Test(bootenv_uboot, documented_conclusions_are_those_of_the_program)
+{
+    char line[2048];
+    unsigned rows = 0, yes = 0, no = 0;
+    FILE *page = fopen(IDM_TEST_SOURCE_DIR "/docs/bootenv.md", "re");
+    cr_assert_not_null(page);
+    own_mounts();
+    /* the library's lock is the machine's: a directory of this test's own in its place */
+    if (mount("tmpfs", "/run/lock", "tmpfs", 0, NULL) < 0)
+        cr_skip_test("/run/lock cannot be mounted over: %s", strerror(errno));
+    (void)snprintf(settings.bootenv_trial_when, sizeof settings.bootenv_trial_when, "trial=on");
+    while (fgets(line, sizeof line, page)) {
+        int lock = -1;
+        if (!take_row(line) || !take_scheme())
+            continue;
+        rows++;
+        make_environment(cells[1], &lock);
+        read_limited(lock >= 0 ? 500 : 30000);
+        if (lock >= 0)
+            (void)close(lock);
+        cr_expect(same_words(cells[2], env.said), "%s, %s: \"%s\", not \"%s\"", cells[0], cells[1],
+                  env.said, cells[2]);
+        yes += env.trial == IDM_YES;
+        no += env.trial == IDM_NO;
+        cr_expect_eq(env.trial == IDM_YES, strstr(cells[2], "an update is on trial") != NULL);
+        cr_expect_eq(env.trial == IDM_NO, strstr(cells[2], "nothing is on trial") != NULL);
+    }
+    (void)fclose(page);
+    (void)umount2("/run/lock", MNT_DETACH);
+    cr_expect_geq(rows, 28);
+    cr_expect(yes >= 6 && no >= 4);
+}
