@@ -30,11 +30,23 @@ enum idm_mode idm_identity_mode(const struct idm_engine *e)
     return IDM_MODE_NONE;
 }
 
+/* A plan that failed ended the loop before these could speak: a storage error puts no copy into use. */
+static bool would_hold(const struct idm_engine *e)
+{
+    static const struct idm_request boot = {.kind = IDM_REQ_BOOT};
+    static const enum idm_event events[] = {IDM_EV_disk_moved, IDM_EV_rolled_back};
+    for (size_t i = 0; e->recorded && i < sizeof events / sizeof *events; i++)
+        if (idm_event_raised(events[i], &e->facts, &boot) &&
+            idm_table_cell(events[i], e->facts.state).kind == IDM_CELL_HOLD)
+            return true;
+    return false;
+}
+
 /* `tpm` only after the chip proved possession in this boot. */
 static enum idm_mode mode_now(const struct idm_engine *e, const struct idm_loop_end *end)
 {
     enum idm_mode mode = idm_identity_mode(e);
-    if (end->held)
+    if (end->held || (end->failed && would_hold(e)))
         return IDM_MODE_UNKNOWN;
     if (e->record.staged && e->record.intent == IDM_INTENT_to_tpm)
         return IDM_MODE_UNKNOWN; /* the increment may have happened: neither identity is asserted */

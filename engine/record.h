@@ -55,14 +55,16 @@ struct idm_slot {
     char version[IDM_VERSION_SIZE];
 };
 
-/* Bits; older programs read any bit as the first. */
+/* Bits of `open`. Older programs read any bit as the first. */
 enum idm_install_open {
     IDM_INSTALL_OPEN = 1,
-    IDM_INSTALL_OVER_TRIAL = 2, /* it began while the running image was on trial, and may fail */
+    /* The image that ran when it began was itself not committed, and no boot environment says so: until its
+     * commit nothing is given up, also when this installation comes to nothing. */
+    IDM_INSTALL_ON_TRIAL = 2,
 };
 
 struct idm_install {
-    uint8_t open;    /* enum idm_install_open, bits */
+    uint8_t open;    /* of enum idm_install_open; 0: none is */
     uint8_t kind;    /* what is being installed: enum idm_slot_kind */
     uint8_t booted;  /* the slot was seen running since */
     uint8_t written; /* post-install came */

@@ -113,11 +113,13 @@ static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, stru
     return 0;
 }
 
-/* A chip may answer questions and still refuse to make the first key: that is a verdict about the
- * chip, with which the next round goes on. */
+/* A chip may answer questions and still refuse to make the key: that is a verdict about the chip, with which
+ * the next round goes on. */
 static bool refused_first_key(struct idm_engine *e, int rc)
 {
-    if (e->facts.state != IDM_S_blank || e->facts.staged ||
+    bool first = e->facts.state == IDM_S_blank;
+    bool moving = e->facts.state == IDM_S_software && e->facts.intent == IDM_INTENT_to_tpm;
+    if ((!first && !moving) || e->facts.staged ||
         (rc != IDM_E_TPM_FAILED && rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_TAKEN))
         return false;
     e->chip_refused = rc == IDM_E_TPM_FAILED ? IDM_CHIP_FAILED : IDM_CHIP_OWNED;

@@ -38,8 +38,7 @@ static bool running_in(const struct idm_engine *e, const char *slot)
 static bool open_trial(const struct idm_engine *e)
 {
     const struct idm_install *install = &e->record.install;
-    return install->open &&
-           (running_in(e, install->slot) || install->open & IDM_INSTALL_OVER_TRIAL);
+    return install->open && (running_in(e, install->slot) || install->open & IDM_INSTALL_ON_TRIAL);
 }
 
 enum idm_fact_tri idm_trial(const struct idm_engine *e)
@@ -117,28 +116,18 @@ static enum idm_fact_tri changed_since(const struct idm_engine *e,
     return idm_same(now, install->before, IDM_SHA256_SIZE) ? IDM_FACT_NO : IDM_FACT_YES;
 }
 
-/* An installation ended without an image that boots. Where it began over a trial, that is what goes on:
- * the running image is as uncommitted as before. */
-static void end_install(const struct idm_engine *e, struct idm_record *r)
+/* What is over. Where it began beside a trial that nobody else remembers, that trial goes on. */
+static void end_install(const struct idm_engine *e, struct idm_install *install)
 {
-    const struct idm_images *i = &e->images;
-    struct idm_install *install = &r->install;
-    bool goes_on = install->open & IDM_INSTALL_OVER_TRIAL && i->own[0] &&
-                   !running_in(e, install->slot) && e->bootenv.trial != IDM_NO;
-    if (!goes_on) {
-        install->open = 0;
-        return;
-    }
-    *install = (struct idm_install){.open = IDM_INSTALL_OPEN,
-                                    .kind = IDM_SLOT_AWARE,
-                                    .booted = 1,
-                                    .written = 1,
-                                    .format = IDM_RECORD_VERSION,
-                                    /* what it replaced is not known any more: no proof of hooks */
-                                    .has_before = i->own_has_fingerprint};
-    memcpy(install->before, i->own_fingerprint, IDM_SHA256_SIZE);
-    memcpy(install->boot, i->boot, IDM_SHA256_SIZE);
-    (void)snprintf(install->slot, sizeof install->slot, "%s", i->own);
+    struct idm_install trial = {
+        .open = IDM_INSTALL_OPEN, .kind = IDM_SLOT_AWARE, .booted = 1, .written = 1};
+    bool goes_on = install->open & IDM_INSTALL_ON_TRIAL && !running_in(e, install->slot);
+    trial.format = IDM_RECORD_VERSION;
+    (void)snprintf(trial.slot, sizeof trial.slot, "%s", e->images.own);
+    memcpy(trial.boot, install->boot, sizeof trial.boot);
+    install->open = 0;
+    if (goes_on && e->bootenv.trial != IDM_NO)
+        *install = trial;
 }
 
 static void settle_install(const struct idm_engine *e, struct idm_record *r)
@@ -152,6 +141,7 @@ static void settle_install(const struct idm_engine *e, struct idm_record *r)
         return;
     if (running_in(e, install->slot)) {
         if (changed == IDM_FACT_YES) {
+            install->open = IDM_INSTALL_OPEN; /* an earlier trial is what this one falls back to */
             install->booted = 1;
             r->hooks_proven = 1;
         }
@@ -166,7 +156,7 @@ static void settle_install(const struct idm_engine *e, struct idm_record *r)
     bool over = changed == IDM_FACT_NO ||
                 (e->bootenv.trial == IDM_NO && (install->booted || install->written));
     if (over)
-        end_install(e, r);
+        end_install(e, install);
 }
 
 static enum idm_slot_kind other_kind(const struct idm_engine *e, const struct idm_record *r)
@@ -284,7 +274,7 @@ bool idm_hook_is_late(const struct idm_engine *e, enum idm_request_kind kind,
     if (kind == IDM_REQ_PRE_INSTALL) /* a repetition of the one that is open */
         return install->open && target->id[0] && same_id && install->kind == target->kind;
     /* that of the running image, whose id the record no longer holds */
-    if (kind == IDM_REQ_COMMITTED && install->open & IDM_INSTALL_OVER_TRIAL)
+    if (kind == IDM_REQ_COMMITTED && install->open & IDM_INSTALL_ON_TRIAL)
         return false;
     if (kind == IDM_REQ_POST_INSTALL || kind == IDM_REQ_INSTALL_FAILED || kind == IDM_REQ_COMMITTED)
         return !install->open || (target->id[0] && install->id[0] && !same_id);
@@ -302,9 +292,8 @@ int idm_do_record_install(struct idm_engine *e, struct idm_error *err)
     const struct idm_target *t = e->target;
     struct idm_record *r = &e->record;
     const char *slot = t->slot[0] ? t->slot : e->images.other;
-    bool over_trial =
-        open_trial(e) && e->bootenv.trial != IDM_NO && strcmp(slot, e->images.own) != 0;
-    uint8_t open = over_trial ? IDM_INSTALL_OPEN | IDM_INSTALL_OVER_TRIAL : IDM_INSTALL_OPEN;
+    bool on_trial = e->bootenv.trial != IDM_NO && open_trial(e);
+    uint8_t open = IDM_INSTALL_OPEN | (on_trial ? IDM_INSTALL_ON_TRIAL : 0);
     r->install = (struct idm_install){.open = open, .kind = (uint8_t)t->kind, .format = t->format};
     (void)snprintf(r->install.slot, sizeof r->install.slot, "%s", slot);
     (void)snprintf(r->install.id, sizeof r->install.id, "%s", t->id);
@@ -347,9 +336,14 @@ int idm_do_record_statement(struct idm_engine *e, struct idm_error *err)
 int idm_do_record_install_failed(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_install *install = &e->record.install;
-    if (changed_since(e, install) != IDM_FACT_NO)
+    if (running_in(e, install->slot))
+        return 0; /* it did not fail so that it would not boot: the trial goes on */
+    bool changed = changed_since(e, install) != IDM_FACT_NO;
+    if (changed)
         state_slot(e, IDM_SLOT_UNKNOWN);
-    end_install(e, &e->record);
+    /* It may boot all the same, on a trial that only the open installation tells of. */
+    if (!changed || e->bootenv.trial != IDM_UNKNOWN)
+        end_install(e, install);
     return idm_write_record(e, err);
 }
 
@@ -357,8 +351,8 @@ int idm_do_record_committed(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     if (!running_in(e, r->install.slot)) {
-        /* the image that runs was committed; another one is still being installed */
-        if (!(r->install.open & IDM_INSTALL_OVER_TRIAL))
+        /* The image that runs was committed; another one is still being installed. */
+        if (!(r->install.open & IDM_INSTALL_ON_TRIAL))
             return 0;
         r->install.open = IDM_INSTALL_OPEN;
         r->legacy_changed = 0;

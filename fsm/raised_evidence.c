@@ -171,8 +171,11 @@ RAISED(disk_moved)
 
 RAISED(rolled_back)
 {
-    REQUEST_UNUSED;
-    return f->counter == IDM_COUNTER_ILLEGAL || f->unnamed_key;
+    /* Where no witness speaks against the disk, the factory reset that waits destroys that key. */
+    bool leads_out = f->state == IDM_S_software && !f->witnessed &&
+                     idm_event_raised(IDM_EV_reset_wanted, f, r) && f->clock_good &&
+                     f->room == IDM_ROOM_IS_OK;
+    return f->counter == IDM_COUNTER_ILLEGAL || (f->unnamed_key && !leads_out);
 }
 
 RAISED(slot_changed)

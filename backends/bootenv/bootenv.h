@@ -16,6 +16,9 @@
  * look, a committed slot and one on trial look the same. (2) SWUpdate, include/state.h: 3 failed, 4
  * not available, 5 error, 6 wait, 7 in progress: none of them says what is running now.
  *
+ * NO from an environment that names the other slot (`other` below) as the one to boot is UNKNOWN: it is of
+ * another time, a copy that was damaged since having been the newer one.
+ *
  * A boot counter without an update under way (bootcount > 0, no upgrade_available) proves nothing.
  *
  *     slot      1 [image] slot unless auto   2 backend command: slot=   3 ROOT/proc/cmdline:

@@ -253,6 +253,7 @@ int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
     }
     find_slot(query, ret->slot);
     find_other(query, ret->slot, ret->other);
+    ret->trial = idm_vars_believed(&query->vars, ret->trial, ret->other);
     free(query);
     return r < 0 ? IDM_E_BOOTENV : 0;
 }

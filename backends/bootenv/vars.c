@@ -163,6 +163,13 @@ enum idm_tri idm_vars_trial(const struct idm_vars *vars, const struct idm_settin
     return IDM_UNKNOWN;
 }
 
+enum idm_tri idm_vars_believed(const struct idm_vars *vars, enum idm_tri trial, const char *other)
+{
+    char named[IDM_SLOT_NAME_SIZE];
+    idm_vars_slot(vars, named);
+    return trial == IDM_NO && named[0] && strcmp(named, other) == 0 ? IDM_UNKNOWN : trial;
+}
+
 /* ---- in words ---------------------------------------------------------------------------------*/
 
 static void append(char *text, size_t size, const char *more)

@@ -37,6 +37,10 @@ void idm_vars_explain(const struct idm_vars *vars, const struct idm_settings *se
 
 void idm_vars_slot(const struct idm_vars *vars, char ret_slot[IDM_SLOT_NAME_SIZE]);
 
+/* What that trial is worth in a system whose other slot is `other` (empty: unknown): an environment that
+ * says "no trial" and names the slot that does not run speaks of another time. */
+enum idm_tri idm_vars_believed(const struct idm_vars *vars, enum idm_tri trial, const char *other);
+
 /* Copies text[0..length) as a slot name; false, *ret_slot untouched, when it cannot be one. */
 bool idm_slot_name(const char *text, size_t length, char ret_slot[IDM_SLOT_NAME_SIZE]);
 

@@ -120,9 +120,9 @@ bool lab_idmode_ran(const struct lab_step *step, const struct lab_sight *after)
     case LAB_DO_factory_reset:
     case LAB_DO_migrate:
     case LAB_DO_hold_clear:
-        return true;
+        return after->aware || !after->powered;
     case LAB_DO_command:
-        return !says(step, "--next-boot");
+        return (after->aware || !after->powered) && !says(step, "--next-boot");
     case LAB_DO_label:
     case LAB_DO_fallback:
     case LAB_DO_delete:
@@ -142,21 +142,29 @@ bool lab_idmode_ran(const struct lab_step *step, const struct lab_sight *after)
     return false;
 }
 
+bool lab_trial_is_secret(const struct lab_oracle *o)
+{
+    bool told = o->device->bootenv == LAB_BOOTENV_BOOTCOUNT && !o->bootenv_harmed;
+    return !told && (o->trial_unheard || o->trial_ended_by_word);
+}
+
+unsigned int lab_lost(const struct lab_oracle *o)
+{
+    return o->damage.config & o->damage.persist;
+}
+
 bool lab_excused(const struct lab_oracle *o, const struct lab_sight *sight)
 {
-    bool software = sight->recorded && sight->recorded_state == IDM_S_software;
-    bool needs_chip = !software || o->was_cut;
+    bool software = sight->recorded && sight->recorded_state == IDM_S_software && !sight->staged;
     bool resetting = sight->recorded && sight->recorded_state == IDM_S_resetting;
-    if (needs_chip && !lab_chip_serves(sight))
+    if (!software && !lab_chip_serves(sight))
         return true;
     if (resetting &&
         (!sight->clock_good || sight->disk != LAB_DISK_OK || sight->chip != LAB_TPM_USABLE))
         return true;
-    /* The chip that was said to be gone answers, with a key that nobody knows any more. */
-    if (o->gave_up_once && o->causes & LAB_CAUSE_RESET)
+    if (!sight->config_mounted || !sight->persist_mounted || o->restored || o->moved || o->stranded)
         return true;
-    return !sight->config_mounted || !sight->persist_mounted || o->restored || o->moved ||
-           o->chip_changed || o->damage == LAB_DAMAGED_BOTH;
+    return (!software && o->chip_changed) || lab_lost(o);
 }
 
 /* ---- what the step allows ---- */
@@ -180,39 +188,60 @@ static void forget_epochs(struct lab_oracle *o)
     o->last_epoch = -1;
 }
 
-static void note_damage(struct lab_oracle *o, const struct lab_step *step,
-                        const struct lab_sight *before)
+static struct lab_damage damage_of(const struct lab_step *step)
 {
     switch (step->what) {
     case LAB_CERT:
-        o->damage |= LAB_DAMAGED_CONFIG;
-        if (step->action == LAB_DO_delete)
-            o->causes |= LAB_CAUSE_CERT_DELETED;
-        break;
+        return (struct lab_damage){.config = LAB_KIND_CERT};
     case LAB_KEY:
+        return (struct lab_damage){.config = LAB_KIND_KEY};
     case LAB_CONFIG_DIR:
-        o->damage |= LAB_DAMAGED_CONFIG;
-        break;
+        return (struct lab_damage){.config = LAB_KINDS};
     case LAB_PERSIST:
+        return (struct lab_damage){.persist = LAB_KINDS};
     case LAB_RECORD_A:
-        o->damage |= LAB_DAMAGED_PERSIST;
-        break;
+        return (struct lab_damage){.persist = LAB_KIND_RECORD};
     case LAB_RECORD:
+        return (struct lab_damage){.config = LAB_KIND_RECORD, .persist = LAB_KIND_RECORD};
     case LAB_DISK:
-        o->damage |= LAB_DAMAGED_BOTH;
-        break;
+        return (struct lab_damage){.config = LAB_KINDS, .persist = LAB_KINDS};
     case LAB_BOOTENV:
-        o->bootenv_harmed = true;
-        break;
     case LAB_MARKER:
         break;
     }
-    if (o->damage && !before->recorded) /* then no second copies were made */
-        o->damage = LAB_DAMAGED_BOTH;
-    if (o->damage == LAB_DAMAGED_BOTH) {
+    return (struct lab_damage){0};
+}
+
+static void note_damage(struct lab_oracle *o, const struct lab_step *step,
+                        const struct lab_sight *before)
+{
+    struct lab_damage damage = damage_of(step);
+    o->bootenv_harmed |= step->what == LAB_BOOTENV;
+    if (!before->recorded) /* then no second copies were made */
+        damage.config = damage.persist = damage.config | damage.persist;
+    o->damage.config |= damage.config;
+    o->damage.persist |= damage.persist;
+    if (step->what == LAB_CERT && step->action == LAB_DO_delete)
+        o->causes |= LAB_CAUSE_CERT_DELETED;
+    unsigned int lost = lab_lost(o);
+    if (lost & (LAB_KIND_CERT | LAB_KIND_TPM))
+        o->causes |= LAB_CAUSE_CERT_LOST;
+    if (!(lost & LAB_KIND_RECORD))
+        return;
+    if (before->recorded && before->recorded_state != IDM_S_software)
+        o->stranded = true;
+    /* Without a record a second copy is nobody's: what the config directory lost is lost. */
+    bool resetting = before->recorded && before->recorded_state == IDM_S_resetting;
+    if (o->damage.config & (LAB_KIND_CERT | LAB_KIND_KEY) || resetting)
         o->causes |= LAB_CAUSE_WIPED;
-        forget_epochs(o);
-    }
+    /* So is what a reset was about: an operator says what goes on. */
+    o->causes &= ~(unsigned int)LAB_CAUSE_RESET;
+    if (o->reset_open)
+        o->dead_count = 0;
+    o->reset_open = false;
+    if (o->other_slot_said && lab_legacy_present(before))
+        o->legacy_unrecorded = true; /* the settings deny what was noted */
+    forget_epochs(o);
 }
 
 static void note_snapshot(struct lab_oracle *o, const struct lab_step *step,
@@ -222,17 +251,27 @@ static void note_snapshot(struct lab_oracle *o, const struct lab_step *step,
         return;
     struct lab_kept *kept = &o->kept[o->kept_count++];
     memcpy(kept->name, step->word, sizeof kept->name);
+    kept->damage = o->damage;
+    memcpy(kept->cert, o->last.cert, sizeof kept->cert);
     kept->epoch = sight->recorded ? sight->recorded_epoch : -1;
     kept->state = sight->recorded ? sight->recorded_state : IDM_S_none;
 }
 
-static void note_restore(struct lab_oracle *o, const struct lab_step *step)
+/* A copy that is as new as what it replaces is no older copy. */
+static void note_restore(struct lab_oracle *o, const struct lab_step *step,
+                         const struct lab_sight *before)
 {
-    o->restored = true;
     for (size_t i = 0; i < o->kept_count; i++)
         if (strcmp(o->kept[i].name, step->word) == 0)
             o->restored_copy = o->kept[i];
-    forget_epochs(o);
+    const struct lab_kept *copy = &o->restored_copy;
+    o->restored_same = strcmp(copy->cert, o->last.cert) == 0;
+    bool as_new = o->restored_same && before->recorded && copy->epoch == before->recorded_epoch &&
+                  copy->state == before->recorded_state && !o->restored;
+    o->restored = !as_new;
+    o->damage = copy->damage;
+    if (!as_new)
+        forget_epochs(o);
 }
 
 static bool names(const struct lab_step *step, const char *first, const char *second)
@@ -244,15 +283,15 @@ static bool names(const struct lab_step *step, const char *first, const char *se
 static void note_command(struct lab_oracle *o, const struct lab_step *step)
 {
     if (step->words_count && strcmp(step->words[0], "factory-reset") == 0) {
-        o->causes |= LAB_CAUSE_RESET;
         o->chip_given_up = says(step, "--without-tpm");
         o->gave_up_once |= o->chip_given_up;
+        o->stranded |= o->chip_given_up;
         for (size_t i = 0; i < o->dead_count; i++)
             o->dead[i].left |= o->dead[i].in_chip && o->chip_given_up;
     }
     if (names(step, "migrate", "commit"))
         o->causes |= LAB_CAUSE_MIGRATED;
-    if (names(step, "hold", "clear") || names(step, "cert", "install") ||
+    if ((names(step, "hold", "clear") && !says(step, "retry")) || names(step, "cert", "install") ||
         (step->words_count &&
          (strcmp(step->words[0], "import") == 0 || strcmp(step->words[0], "adopt") == 0)))
         o->causes |= LAB_CAUSE_OPERATOR;
@@ -260,13 +299,11 @@ static void note_command(struct lab_oracle *o, const struct lab_step *step)
 
 static void note_request(struct lab_oracle *o, const struct lab_step *step)
 {
-    if (step->action == LAB_DO_factory_reset) {
-        o->causes |= LAB_CAUSE_RESET;
+    if (step->action == LAB_DO_factory_reset)
         o->chip_given_up = false;
-    }
     if (step->action == LAB_DO_migrate && strcmp(step->word, "commit") == 0)
         o->causes |= LAB_CAUSE_MIGRATED;
-    if (step->action == LAB_DO_hold_clear)
+    if (step->action == LAB_DO_hold_clear && strcmp(step->word, "retry") != 0)
         o->causes |= LAB_CAUSE_OPERATOR;
     if (step->action == LAB_DO_command)
         note_command(o, step);
@@ -278,10 +315,43 @@ static void note_install(struct lab_oracle *o, const struct lab_step *step,
 {
     bool heard = before->aware && before->powered && step->install.pre_install;
     bool legacy = lab_legacy_present(after) && step->install.image == LAB_SLOT_LEGACY;
+    if (!lab_legacy_present(after))
+        o->legacy_unrecorded = o->legacy_unannounced = false;
     if (legacy && !before->recorded && o->other_slot_said)
         o->legacy_unrecorded = true;
     if (legacy && !heard)
         o->legacy_unannounced = true;
+}
+
+static void note_trial(struct lab_oracle *o, const struct lab_step *step,
+                       const struct lab_result *result, const struct lab_sight *before)
+{
+    bool heard = before->aware && before->powered && step->install.pre_install &&
+                 !result->was_cut && step->install.late != LAB_PRE_INSTALL;
+    o->trial_ended_by_word = o->bootenv_harmed = false;
+    o->trial_unheard = !heard || (o->trial_unheard && before->trial == IDM_YES);
+    o->install_heard |= heard;
+}
+
+static bool is_reset(const struct lab_step *step)
+{
+    return step->action == LAB_DO_factory_reset ||
+           (step->action == LAB_DO_command && step->words_count &&
+            strcmp(step->words[0], "factory-reset") == 0);
+}
+
+/* It has begun when there is something durable of it: the request, the intent, or what came out. */
+static void note_reset_begun(struct lab_oracle *o, const struct lab_step *step,
+                             const struct lab_sight *before, const struct lab_sight *after)
+{
+    bool heard = before->aware || !before->powered;
+    bool ran_through =
+        is_reset(step) && heard &&
+        !(before->recorded && after->recorded && before->recorded_epoch == after->recorded_epoch);
+    bool taken = before->reset_requested && !after->reset_requested && lab_idmode_ran(step, after);
+    if (after->reset_requested || taken || ran_through ||
+        (after->recorded && after->recorded_state == IDM_S_resetting))
+        o->causes |= LAB_CAUSE_RESET;
 }
 
 static void note_step(struct lab_oracle *o, const struct lab_step *step,
@@ -289,28 +359,36 @@ static void note_step(struct lab_oracle *o, const struct lab_step *step,
                       const struct lab_sight *after)
 {
     bool refused = result->judged_exit && result->exit_code == IDM_EXIT_REFUSED;
-    if (result->minted)
+    if (result->minted) {
         o->causes |= LAB_CAUSE_MINTED;
+        memcpy(o->minted, after->legacy.cert, sizeof o->minted);
+    }
     if (step->action == LAB_DO_delete || step->action == LAB_DO_empty ||
         step->action == LAB_DO_tear)
         note_damage(o, step, before);
-    if (!refused)
+    if (!refused) {
         note_request(o, step);
+        note_reset_begun(o, step, before, after);
+    }
     if (step->action == LAB_DO_install) {
-        o->trial_ended_by_word = o->bootenv_harmed = false;
+        note_trial(o, step, result, before);
         note_install(o, step, before, after);
     }
-    if (step->action == LAB_DO_hook &&
-        (step->phase == LAB_COMMIT || step->phase == LAB_INSTALL_FAILED))
-        o->trial_ended_by_word = o->device->bootenv != LAB_BOOTENV_BOOTCOUNT;
+    if (step->action == LAB_DO_hook && step->phase == LAB_COMMIT)
+        o->trial_ended_by_word = true;
+    if (step->action == LAB_DO_commit && step->hooks)
+        o->install_heard = false;
     if (step->action == LAB_DO_snapshot)
         note_snapshot(o, step, before);
     if (step->action == LAB_DO_restore)
-        note_restore(o, step);
+        note_restore(o, step, before);
     if (step->action == LAB_DO_move_disk) {
         o->moved = true;
         memcpy(o->moved_spki, o->last.spki, sizeof o->moved_spki);
     }
+    /* One that forgets has forgotten, also when it is another one from here on. */
+    if (before->chip == LAB_TPM_VOLATILE && before->recorded)
+        o->chip_changed = true;
     if (step->action == LAB_DO_tpm &&
         (step->tpm == LAB_TPM_CLEARED || step->tpm == LAB_TPM_REPLACED ||
          step->tpm == LAB_TPM_VOLATILE))
@@ -324,7 +402,7 @@ static void note_reset(struct lab_oracle *o, const struct lab_sight *before,
     bool open = after->recorded && after->recorded_state == IDM_S_resetting;
     /* A reset that a cut prevented may be followed by an operator's release. */
     bool asked = (o->causes & LAB_CAUSE_RESET) && !(o->causes & LAB_CAUSE_OPERATOR);
-    bool through = asked && lab_in_use(after) && o->last.spki[0] &&
+    bool through = asked && lab_in_use(after) && o->last.spki[0] && !after->reset_requested &&
                    strcmp(after->active.spki, o->last.spki) != 0;
     if (o->reset_open || (!open && !through))
         return;
@@ -340,6 +418,23 @@ static void note_reset(struct lab_oracle *o, const struct lab_sight *before,
 
 /* ---- afterwards ---- */
 
+/* The device is in use: what has not changed its identity by now, and does not wait, will not. */
+static void end_causes(struct lab_oracle *o, const struct lab_step *step,
+                       const struct lab_sight *after)
+{
+    unsigned int wait = LAB_CAUSE_CERT_DELETED | LAB_CAUSE_MINTED;
+    bool resetting = after->recorded && after->recorded_state == IDM_S_resetting;
+    if (!lab_idmode_ran(step, after))
+        return;
+    if (after->reset_requested || resetting || o->reset_open)
+        wait |= LAB_CAUSE_RESET;
+    if (after->staged || resetting)
+        wait |= LAB_CAUSE_OPERATOR | LAB_CAUSE_MIGRATED;
+    if (lab_lost(o))
+        wait |= LAB_CAUSE_CERT_LOST | LAB_CAUSE_WIPED;
+    o->causes &= wait;
+}
+
 static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
                          const struct lab_sight *after)
 {
@@ -351,14 +446,15 @@ static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
     memcpy(o->last_pair, after->legacy.spki, sizeof o->last_pair);
     if (step->action == LAB_DO_boot) {
         o->legacy_unannounced = false;
-        if (after->disk == LAB_DISK_OK)
-            o->damage = 0;
+        if (after->disk == LAB_DISK_OK && after->clock_good)
+            o->damage = (struct lab_damage){0};
     }
     bool lead_out = o->causes & (LAB_CAUSE_RESET | LAB_CAUSE_OPERATOR);
     if (lead_out && lab_idmode_ran(step, after)) {
         /* An operator's way out: from here on the device is judged as it stands. */
         o->restored = o->moved = o->chip_changed = false;
     }
+    end_causes(o, step, after);
     if (lab_chip_serves(after) &&
         (after->recorded_state == IDM_S_tpm || after->recorded_state == IDM_S_tpm_dual) &&
         after->epoch > o->witnessed_epoch)
@@ -370,7 +466,7 @@ static bool judge_now(struct lab_oracle *o, const struct lab_step *step,
                       const struct lab_result *result, const struct lab_sight *before,
                       const struct lab_sight *after, struct lab_violation *ret)
 {
-    return lab_judge_identity(o, step, before, after, ret) &&
+    return lab_judge_identity(o, step, result, before, after, ret) &&
            lab_judge_device(o, step, result, before, after, ret);
 }
 

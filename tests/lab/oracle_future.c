@@ -51,6 +51,7 @@ static int reset_final(struct lab_oracle *o, struct lab_world *world, const stru
                                 dead->spki);
     }
     o->reset_open = false;
+    o->stranded = o->stranded && (o->chip_given_up || !lab_chip_serves(after));
     return 1;
 }
 
@@ -63,7 +64,10 @@ static int slot_works(const struct lab_oracle *o, struct lab_world *copy, const 
     struct lab_sight sight;
     if (go(o, copy, &power_on, &result, error) || o->ops->see(copy, &sight, error))
         return -1;
-    if (!sight.aware && result.minted && !o->legacy_unannounced && !o->legacy_unrecorded)
+    /* With `legacy-key = none` that is what was asked for. */
+    bool unwanted = o->legacy_key == IDM_LEGACY_NONE;
+    if (!sight.aware && result.minted && !unwanted && !o->legacy_unannounced &&
+        !o->legacy_unrecorded)
         return lab_violates(ret, 1, "%s holds a legacy image, and it would mint a new identity",
                             which);
     if (sight.aware && !lab_in_use(&sight) && !lab_excused(o, &sight))
@@ -77,6 +81,9 @@ static int settles(const struct lab_oracle *o, struct lab_world *copy, struct la
                    char error[LAB_SENTENCE_SIZE])
 {
     struct lab_result result;
+    /* A reset waits to be final for the chip's count of resets: in another chip it begins anew. */
+    if (o->chip_changed)
+        return 1;
     for (unsigned int i = 0; i < 2; i++) /* after the one of slot_works */
         if (go(o, copy, &power_on, &result, error))
             return -1;
@@ -134,7 +141,7 @@ int lab_judge_future(struct lab_oracle *o, struct lab_world *world, const struct
                  !(after->recorded && after->recorded_state == IDM_S_resetting);
     /* What the scenario destroyed may not be repaired yet where the power failed. */
     if (result->was_cut)
-        asked = asked && !o->damage;
+        asked = asked && !(o->damage.config | o->damage.persist);
     else if (asked)
         rc = next_boots(o, world, after, ret, error);
     if (asked && rc == 1)

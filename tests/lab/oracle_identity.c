@@ -5,21 +5,17 @@
 #include <string.h>
 
 /* A published mode that the surroundings do not bear. */
-static bool honest(const struct lab_step *step, const struct lab_sight *after,
-                   struct lab_violation *ret)
+static bool honest(const struct lab_sight *after, struct lab_violation *ret)
 {
     bool mounted = after->config_mounted && after->persist_mounted;
     bool tpm = strcmp(after->mode, "tpm") == 0;
     bool silent = after->chip == LAB_TPM_ABSENT || after->chip == LAB_TPM_LATE ||
-                  after->chip == LAB_TPM_FAILED || !after->own_chip;
-    if (step->action == LAB_DO_boot && lab_in_use(after) && !mounted)
+                  after->chip == LAB_TPM_FAILED || after->chip == LAB_TPM_LOCKED;
+    if (lab_in_use(after) && !mounted)
         return lab_violates(ret, 11, "mode is %s although a directory is not mounted", after->mode);
     if (tpm && silent)
-        return lab_violates(ret, 3,
-                            "mode is tpm although the chip that holds the key (%s%s) did "
-                            "not sign in this boot",
-                            lab_tpm_word(after->chip),
-                            after->own_chip ? "" : ", not the same chip");
+        return lab_violates(ret, 3, "mode is tpm although the chip (%s) did not sign in this boot",
+                            lab_tpm_word(after->chip));
     if (lab_in_use(after) && !after->active.works)
         return lab_violates(ret, 3, "mode is %s, and its key does not sign under its certificate",
                             after->mode);
@@ -62,29 +58,47 @@ static bool came_back_unseen(const struct lab_oracle *o)
            o->restored_copy.state != IDM_S_tpm_dual;
 }
 
-static bool change_allowed(const struct lab_oracle *o, const struct lab_sight *before,
-                           const struct lab_sight *after, struct lab_violation *ret)
+static bool is_minted(const struct lab_oracle *o, const struct lab_sight *after)
+{
+    return o->causes & LAB_CAUSE_MINTED && strcmp(o->minted, after->active.cert) == 0;
+}
+
+static bool same_key(const struct lab_oracle *o, const struct lab_sight *after)
+{
+    return strcmp(o->last.spki, after->active.spki) == 0;
+}
+
+/* I12 where nobody counts what is issued: a certificate that was not there before. */
+static bool seems_issued(const struct lab_oracle *o, const struct lab_sight *before,
+                         const struct lab_sight *after)
+{
+    bool back = (o->causes & LAB_CAUSE_OPERATOR) && strcmp(o->last_pair, after->active.spki) == 0;
+    return strcmp(before->legacy.cert, after->active.cert) != 0 && !back && !is_minted(o, after) &&
+           !o->restored && !o->moved;
+}
+
+static bool change_allowed(const struct lab_oracle *o, const struct lab_result *result,
+                           const struct lab_sight *before, const struct lab_sight *after,
+                           struct lab_violation *ret)
 {
     bool to_software = strcmp(o->last_mode, "tpm") == 0 && strcmp(after->mode, "software") == 0;
     bool was_software = strcmp(o->last_mode, "software") == 0;
-    unsigned int free_causes = LAB_CAUSE_RESET | LAB_CAUSE_MIGRATED | LAB_CAUSE_MINTED |
-                               LAB_CAUSE_WIPED | LAB_CAUSE_OPERATOR;
+    bool free_cause =
+        o->causes & (LAB_CAUSE_RESET | LAB_CAUSE_MIGRATED | LAB_CAUSE_WIPED | LAB_CAUSE_OPERATOR) ||
+        is_minted(o, after) || (o->causes & LAB_CAUSE_CERT_LOST && same_key(o, after)) ||
+        o->restored;
     bool deleted = (o->causes & LAB_CAUSE_CERT_DELETED) && was_software;
-    bool caused = (o->causes & free_causes) || deleted || o->restored || o->moved;
-    if (to_software && !(o->causes & ~(unsigned int)LAB_CAUSE_CERT_DELETED) && !o->restored)
+    if (to_software && !free_cause)
         return lab_violates(ret, 4, "a software identity (%.8s) took the place of the TPM's (%.8s)",
                             after->active.cert, o->last.cert);
-    if (!caused)
+    if (!free_cause && !deleted)
         return lab_violates(ret, 2, "the identity changed from %.8s to %.8s without a cause",
                             o->last.cert, after->active.cert);
-    if (before->trial == IDM_YES && after->trial == IDM_YES && deleted &&
-        !(o->causes & free_causes))
+    if (before->trial == IDM_YES && after->trial == IDM_YES && !free_cause &&
+        !lab_trial_is_secret(o))
         return lab_violates(ret, 5, "the identity changed on trial (%.8s to %.8s)", o->last.cert,
                             after->active.cert);
-    bool back = (o->causes & LAB_CAUSE_OPERATOR) && strcmp(o->last_pair, after->active.spki) == 0;
-    bool issued = strcmp(before->legacy.cert, after->active.cert) != 0 && !back;
-    if (issued && !after->clock_good && !(o->causes & LAB_CAUSE_MINTED) && !o->restored &&
-        !o->moved)
+    if (result->issued < 0 && seems_issued(o, before, after) && !after->clock_good)
         return lab_violates(ret, 12, "a certificate (%.8s) was issued under an implausible clock",
                             after->active.cert);
     if (after->epoch <= o->last_epoch)
@@ -93,13 +107,24 @@ static bool change_allowed(const struct lab_oracle *o, const struct lab_sight *b
     return true;
 }
 
-bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
-                        const struct lab_sight *before, const struct lab_sight *after,
-                        struct lab_violation *ret)
+/* A certificate that had to be issued again on its key, for want of a copy, was no answer to the
+ * deletion: that may still come. */
+static unsigned int causes_left(const struct lab_oracle *o, const struct lab_sight *after)
 {
+    bool waits = same_key(o, after) && strcmp(after->mode, "software") == 0;
+    return waits ? o->causes & LAB_CAUSE_CERT_DELETED : 0;
+}
+
+bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
+                        const struct lab_result *result, const struct lab_sight *before,
+                        const struct lab_sight *after, struct lab_violation *ret)
+{
+    if (result->issued > 0 && !after->clock_good)
+        return lab_violates(ret, 12, "%ld certificates were issued under an implausible clock",
+                            result->issued);
     if (!after->powered || !after->aware || !after->published || !lab_idmode_ran(step, after))
         return true;
-    if (!honest(step, after, ret))
+    if (!honest(after, ret))
         return false;
     if (!lab_in_use(after))
         return true;
@@ -108,12 +133,12 @@ bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
                             after->active.spki);
     bool known = o->last.cert[0] != 0;
     bool changed = known && strcmp(o->last.cert, after->active.cert) != 0;
-    if (changed && !change_allowed(o, before, after, ret))
+    if (changed && !change_allowed(o, result, before, after, ret))
         return false;
     if (!epoch_fits(o, after, ret))
         return false;
     if (changed)
-        o->causes = 0;
+        o->causes = causes_left(o, after);
     o->last = after->active;
     o->last_epoch = after->epoch;
     (void)snprintf(o->last_mode, sizeof o->last_mode, "%s", after->mode);

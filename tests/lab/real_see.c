@@ -172,7 +172,9 @@ static int see_disk(struct lab_world *world, struct lab_sight *ret)
     if (ret->recorded) {
         ret->recorded_state = (enum idm_state)record.state;
         ret->recorded_epoch = record.epoch;
+        ret->staged = record.staged;
     }
+    ret->reset_requested = is_there(world, "persist", "idmode/reset-requested");
     if (idm_device_legacy(&world->device, &view, &legacy) != 0)
         return -1;
     snprintf(ret->legacy_view, sizeof(ret->legacy_view), "%s", idm_legacy_view_name(view));

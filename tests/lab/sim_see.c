@@ -171,8 +171,10 @@ static void see_files(struct lab_world *w, struct lab_sight *ret)
     say(ret->legacy_key, plain ? "plain" : sealed ? "sealed" : "none");
     ret->marker = sim->files[IDM_F_MARKER] && sim->state[IDM_PERSIST] == IDM_PLACE_PROVEN;
     ret->recorded = record != NULL;
+    ret->reset_requested = sim->files[IDM_F_RESET_REQUESTED] != NULL;
     if (!record)
         return;
+    ret->staged = record->staged;
     ret->recorded_state = (enum idm_state)record->state;
     ret->recorded_epoch = record->epoch;
 }

@@ -68,7 +68,8 @@ static int print_help(void)
         "  --jobs J        processes that share the work (1)\n"
         "  --life LIFE     one life, as a violation prints it, with its trace\n\n"
         "The same options give the same run, unless --seconds ends it.\n\n"
-        "exit: 0 no violation, 1 there is one, 2 usage, 5 a job did not come to its end\n",
+        "exit: 0 no violation, 1 there is one, 2 usage, "
+        "5 a job did not come to its end\n",
         stdout);
     return fflush(stdout) == 0 ? LAB_EXIT_DONE : LAB_EXIT_OUTPUT;
 }
@@ -183,6 +184,8 @@ static void add_totals(struct verify_totals *sum, const struct verify_totals *on
     sum->runs += one->runs;
     sum->places += one->places;
     sum->run += one->run;
+    sum->again += one->again;
+    sum->elsewhere += one->elsewhere;
     sum->violations += one->violations;
     sum->left_out += one->left_out;
     sum->unvisited += one->unvisited;
@@ -205,13 +208,14 @@ static void print_totals(const struct verify_options *options, const struct veri
     struct verify_totals sum = {0};
     for (unsigned int i = 0; i < options->jobs; i++)
         add_totals(&sum, &totals[i]);
-    double each = sum.recoveries ? sum.user_seconds / (double)sum.recoveries * 1e6 : 0;
+    double each = sum.run ? sum.user_seconds / (double)sum.run * 1e6 : 0;
     (void)printf("%lu places entered, %lu steps without a fault, %lu random lives\n", sum.places,
                  sum.runs, sum.lives);
-    (void)printf("%lu recoveries were run, the others began with an image that was recovered from "
-                 "before\n",
-                 sum.run);
-    (void)printf("%.1f s of processor time, %.1f microseconds for each recovery\n",
+    (void)printf(
+        "%lu of the recoveries were booted, the others began with an image that was booted "
+        "before;\n%lu of those were booted all the same: %lu came to another place\n",
+        sum.run, sum.again, sum.elsewhere);
+    (void)printf("%.1f s of processor time, %.1f microseconds for each that was booted\n",
                  sum.user_seconds, each);
     (void)printf("%lu outcomes of cuts left out, %lu places not entered%s\n", sum.left_out,
                  sum.unvisited, sum.stopped ? ": the limit was reached" : "");

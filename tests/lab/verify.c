@@ -42,6 +42,8 @@ struct run {
     struct verify_set places;  /* entered or waiting */
     struct verify_set cuts;    /* images, with how many cuts were still to come */
     struct verify_set futures; /* see verify_place_act */
+    struct verify_map came_to; /* from an image to what its boot made of it */
+    unsigned long met_again;   /* images that were booted before */
     struct verify_set told;    /* violations, by what they say */
     struct queue shared;       /* reached without a fault: the same in every job */
     struct queue own;          /* reached by what only this job tries */
@@ -209,6 +211,7 @@ struct fallen {
     uint32_t life;
     unsigned int depth;
     unsigned int cuts; /* that may still come */
+    uint64_t image;
 };
 
 static void recover(struct run *r, struct fallen *fallen);
@@ -218,14 +221,48 @@ static const struct lab_step *step_of(const struct run *r, size_t device, size_t
     return &r->alphabet->devices[device].steps[step];
 }
 
+#define AGAIN 256u
+
+/* One of so many images that were booted before is booted all the same. Does it come where the first one
+ * came? */
+static void boot_again(struct run *r, const struct fallen *fallen, uint64_t image)
+{
+    static const struct lab_cut uncut = {.kind = LAB_UNCUT};
+    uint64_t came_to = verify_map_at(&r->came_to, image);
+    struct lab_violation violation = {0};
+    struct lab_result result;
+    struct verify_place after;
+    if (!came_to)
+        return;
+    verify_place_fork(&after, &fallen->place);
+    int rc = verify_place_act(&after, step_of(r, after.device, VERIFY_BOOT), &uncut, &r->futures,
+                              &result, &violation);
+    uint64_t now = rc == 1 ? verify_hash(after.world, after.oracle, after.device) : 2;
+    r->totals->again++;
+    if (now + !now != came_to) {
+        r->totals->elsewhere++;
+        if (getenv("IDM_VERIFY_ELSEWHERE")) {
+            struct verify_life life = life_of(r, fallen->place.device, fallen->life);
+            verify_life_print(&life, stdout);
+            (void)fputc('\n', stdout);
+        }
+    }
+    verify_place_close(&after);
+}
+
 /* Was this image recovered from before? */
-static bool known_image(struct run *r, const struct fallen *fallen)
+static bool known_image(struct run *r, struct fallen *fallen)
 {
     const struct verify_place *p = &fallen->place;
-    uint64_t image = verify_hash(p->world, p->oracle, p->device);
-    if (verify_shared_add(r->images, image))
+    fallen->image = verify_hash(p->world, p->oracle, p->device);
+    if (verify_shared_add(r->images, fallen->image))
         r->totals->newest = r->totals->recoveries;
-    return !verify_set_add(&r->cuts, image + fallen->cuts);
+    if (verify_set_add(&r->cuts, fallen->image + fallen->cuts))
+        return false;
+    if (r->met_again % AGAIN == 0)
+        boot_again(r, fallen, fallen->image);
+    r->met_again++;
+    return true;
 }
 
 /* What the oracle compares the image with, besides what it remembers. */
@@ -248,7 +285,8 @@ static void cut_here(struct run *r, const struct verify_place *before, struct la
     r->totals->recoveries++;
     lab_sim_cut_here(world, event->outcome, &result);
     uint64_t image = verify_hash(world, before->oracle, before->device);
-    if (!verify_set_add(&r->cuts, (image ^ hash_before(before, step)) + fallen->cuts)) {
+    bool judged = !verify_set_add(&r->cuts, (image ^ hash_before(before, step)) + fallen->cuts);
+    if (judged && ++r->met_again % AGAIN) {
         lab_sim_world.close(world);
         return;
     }
@@ -311,6 +349,8 @@ static void recover(struct run *r, struct fallen *fallen)
     int rc = verify_place_act(&after, boot, &uncut, &r->futures, &result, &violation);
     after.world->sim.watched = NULL;
     r->totals->run++;
+    (void)verify_map_keep(&r->came_to, fallen->image,
+                          rc == 1 ? verify_hash(after.world, after.oracle, after.device) : 2);
     uint32_t life = live_on(r, fallen->life, (struct verify_event){.step = VERIFY_BOOT});
     if (rc == 0)
         violated(r, fallen->place.device, life, &violation);
@@ -533,5 +573,6 @@ void verify_explore(const struct verify_options *options, const struct verify_al
     verify_set_free(&r.cuts);
     verify_set_free(&r.futures);
     verify_set_free(&r.told);
+    verify_map_free(&r.came_to);
     free(r.events);
 }

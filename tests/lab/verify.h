@@ -7,6 +7,10 @@
  *                  │                           └─cut──► boot ──► place        (--cuts 2, 3)
  *                  └─call n fails, once or from there on──► boot ──► place
  *
+ * What a fault leaves is booted once: an image that is the same but for the names of its keys and the lengths
+ * of its lives (verify_hash) counts as that one. How far that holds is measured: one such image of 256 is
+ * booted all the same, and it is said how many of those came to another place than the first one did.
+ *
  * A cut costs no replay: while a step runs, the world is forked after each of its primitive effects,
  * and the power fails in the fork. A place is a world with the oracle that watched it; where it came
  * from is its life.
@@ -82,6 +86,17 @@ struct verify_set {
 bool verify_set_add(struct verify_set *set, uint64_t hash);
 void verify_set_free(struct verify_set *set);
 
+/* From a hash to a hash. */
+struct verify_map {
+    uint64_t *keys, *values;
+    size_t count, room;
+};
+/* The value that is kept under `key`: *value when there was none. Aborts without memory. */
+uint64_t verify_map_keep(struct verify_map *map, uint64_t key, uint64_t value);
+/* 0: there is none. */
+uint64_t verify_map_at(const struct verify_map *map, uint64_t key);
+void verify_map_free(struct verify_map *map);
+
 /* The device, what surrounds it and what the oracle remembers, without what only tells how long it
  * has lived: keys and certificates are numbered as they are met, epochs, counters and times are
  * differences. Two places with the same value go on alike. */
@@ -134,7 +149,9 @@ struct verify_options {
 struct verify_totals {
     unsigned long recoveries; /* faults after which the device was judged when it came back */
     unsigned long run; /* of those: booted; the others left an image from which it had come back */
-    unsigned long newest; /* recovery that last met a new image */
+    unsigned long newest;    /* recovery that last met a new image */
+    unsigned long again;     /* of the others: booted all the same */
+    unsigned long elsewhere; /* of these: came to another place */
     unsigned long runs, places, violations, left_out, unvisited, lives;
     double user_seconds;
     unsigned int first_invariant; /* of the first violation */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Both lists only grow at their ends: lives that were found (found.lives) are numbers into them. */
 static const char *const devices[] = {
     "{tpm: usable}",
     "{tpm: usable, config: {other-slot: aware}}",

@@ -54,6 +54,52 @@ void verify_set_free(struct verify_set *set)
     *set = (struct verify_set){0};
 }
 
+uint64_t verify_map_at(const struct verify_map *map, uint64_t key)
+{
+    key += !key;
+    return map->room ? map->values[place_of(map->keys, map->room, key)] : 0;
+}
+
+static void grow_map(struct verify_map *map)
+{
+    struct verify_map old = *map;
+    map->room = old.room ? 2 * old.room : 1024;
+    map->keys = calloc(map->room, sizeof *map->keys);
+    map->values = calloc(map->room, sizeof *map->values);
+    if (!map->keys || !map->values)
+        abort();
+    for (size_t i = 0; i < old.room; i++) {
+        if (!old.keys[i])
+            continue;
+        size_t at = place_of(map->keys, map->room, old.keys[i]);
+        map->keys[at] = old.keys[i];
+        map->values[at] = old.values[i];
+    }
+    free(old.keys);
+    free(old.values);
+}
+
+uint64_t verify_map_keep(struct verify_map *map, uint64_t key, uint64_t value)
+{
+    key += !key;
+    if (2 * (map->count + 1) > map->room)
+        grow_map(map);
+    size_t at = place_of(map->keys, map->room, key);
+    if (!map->keys[at]) {
+        map->keys[at] = key;
+        map->values[at] = value + !value;
+        map->count++;
+    }
+    return map->values[at];
+}
+
+void verify_map_free(struct verify_map *map)
+{
+    free(map->keys);
+    free(map->values);
+    *map = (struct verify_map){0};
+}
+
 /* ---- which number stands behind a hash ---- */
 
 /* Names and hashes of all keys so far, by their first bytes. */
@@ -103,6 +149,8 @@ static void know_all_below(uint32_t next)
         idm_sim_name("name", id, hash);
         know(first_bytes(hash + 2), id);
         idm_sim_name("ek", id, hash);
+        know(first_bytes(hash + 2), id);
+        idm_sim_name("srk", id, hash);
         know(first_bytes(hash + 2), id);
         idm_sim_cert_hash(id, hash);
         know(first_bytes(hash), id);
@@ -224,10 +272,13 @@ struct noted {
     } keys[NOTED_MAX];
 };
 
+/* More than there is room for is taken as it stands: places are then told apart that need not be. */
 static void note_key(struct noted *n, uint32_t id, const uint8_t *hash)
 {
-    if (n->count == NOTED_MAX)
-        abort();
+    if (n->count == NOTED_MAX) {
+        n->words = n->words * 31 + (hash ? first_bytes(hash) : id);
+        return;
+    }
     n->keys[n->count].id = id;
     n->keys[n->count].is_hash = hash != NULL;
     n->keys[n->count++].first = hash ? first_bytes(hash) : 0;
@@ -293,7 +344,7 @@ static const struct noted *noted_in(enum idm_file file, struct idm_sim_blob *blo
         note_history(&words, &blob->bytes);
     else
         note_words(n, &words, &blob->bytes);
-    n->words = words.hash;
+    n->words ^= words.hash;
     blob->notes = n;
     return n;
 }
@@ -555,7 +606,7 @@ static void add_machine(struct state *s, const struct lab_world *w)
     add(s, (uint64_t)w->target.slot << 1 | (w->target.installs > 0));
     add_text(s, w->target.aware);
     add_text(s, w->target.version);
-    add_difference(s, w->target.installs, w->late_phase ? w->late.installs : 0);
+    add_difference(s, w->target.installs, w->late_phase ? w->late.installs : w->target.installs);
     add_id(s, w->beneath_key);
     add_id(s, w->beneath_cert);
 }
@@ -581,7 +632,12 @@ static void add_oracle(struct state *s, const struct lab_world *w, const struct 
                (uint64_t)o->restored << 5 | (uint64_t)o->moved << 4 |
                (uint64_t)o->chip_changed << 3 | (uint64_t)o->legacy_unannounced << 2 |
                (uint64_t)o->was_cut << 1);
-    add(s, (uint64_t)o->causes << 32 | o->damage);
+    add(s, (uint64_t)o->causes << 32 | o->damage.config << 8 | o->damage.persist);
+    add(s, (uint64_t)o->stranded << 8 | (uint64_t)o->bootenv_harmed << 7 |
+               (uint64_t)o->install_heard << 6 | (uint64_t)o->trial_unheard << 5);
+    add(s, (uint64_t)o->chip_given_up << 3 | (uint64_t)o->gave_up_once << 2 |
+               (uint64_t)o->legacy_unrecorded << 1 | o->trial_ended_by_word);
+    add_hex(s, o->minted);
     add_hex(s, o->last.cert);
     add_hex(s, o->last.spki);
     add_hex(s, o->last_pair);

@@ -57,6 +57,8 @@ struct lab_sight {
     bool recorded;
     enum idm_state recorded_state;
     int64_t recorded_epoch;
+    bool staged;          /* a change of the identity has been decided and is not through */
+    bool reset_requested; /* a factory reset waits for the next boot */
 
     struct lab_identity active; /* what TLS uses in this boot; under a legacy image its pair */
     struct lab_identity legacy; /* the pair in the config directory, as far as it can be read */
@@ -95,9 +97,10 @@ struct lab_result {
     int exit_code;    /* of its last run that says something about the step: the boot, the command,
                               the hook that refused or else the last hook */
     bool was_cut;     /* the asked-for cut happened */
-    unsigned long durable;         /* durable steps that idmode took in this step */
-    unsigned long calls;           /* of the backends; the simulated world alone counts them */
-    bool minted;                   /* a legacy image made a new pair */
+    unsigned long durable; /* durable steps that idmode took in this step */
+    unsigned long calls;   /* of the backends; the simulated world alone counts them */
+    bool minted;           /* a legacy image made a new pair */
+    long issued;           /* certificates that idmode issued; -1: this world does not count them */
     char error[LAB_SENTENCE_SIZE]; /* after -1: what of the world itself broke */
 };
 

@@ -222,7 +222,7 @@ static int act_counted(struct lab_world *world, const struct lab_step *step,
 static int real_act(struct lab_world *world, const struct lab_step *step, const struct lab_cut *cut,
                     struct lab_result *ret)
 {
-    *ret = (struct lab_result){0};
+    *ret = (struct lab_result){.issued = -1};
     world->seen_valid = false;
     world->writes = 0;
     if (needs_power(world, step)) {

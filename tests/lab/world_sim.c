@@ -432,6 +432,7 @@ static int act(struct lab_world *w, const struct lab_step *step, const struct la
         idm_sim_settle(&w->sim, cut->outcome);
     ret->durable = w->sim.changes;
     ret->calls = w->sim.calls;
+    ret->issued = (long)w->sim.issued;
     ret->judged_exit = w->ran_idmode && !ret->was_cut;
     ret->exit_code = w->exit_code;
     w->writes = w->sim.writes;
@@ -449,7 +450,8 @@ void lab_sim_cut_here(struct lab_world *w, uint64_t outcome, struct lab_result *
     w->powered = false;
     w->ran_idmode = true;
     w->writes = w->sim.writes;
-    *ret = (struct lab_result){.was_cut = true, .durable = w->sim.changes};
+    *ret = (struct lab_result){
+        .was_cut = true, .durable = w->sim.changes, .issued = (long)w->sim.issued};
     note_chip(w);
 }
 

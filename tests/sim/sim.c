@@ -200,6 +200,7 @@ void idm_sim_begin_run(struct idm_sim *sim)
     sim->changes = 0;
     sim->effects = 0;
     sim->writes = 0;
+    sim->issued = 0;
     sim->fault_hit = false;
 }
 

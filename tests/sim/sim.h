@@ -121,6 +121,7 @@ struct idm_sim {
     unsigned long changes;  /* that could change something durable so far */
     unsigned long writes;   /* that did, marker and /run apart */
     unsigned long effects;  /* primitive ones so far, the chip's among them */
+    unsigned long issued;   /* certificates */
     bool fault_hit;
     bool dead;          /* after a cut */
     bool swept;         /* the process has looked for leftover temporary files */

@@ -241,15 +241,15 @@ static enum idm_bootenv_state state_of(const struct idm_sim_bootloader *boot,
     return readable(boot) ? IDM_BOOTENV_IS_READABLE : IDM_BOOTENV_IS_UNREADABLE;
 }
 
-static enum idm_tri trial_of(const struct idm_sim_bootloader *boot,
-                             const struct idm_settings *settings)
+static void read_trial(const struct idm_sim_bootloader *boot, const struct idm_settings *settings,
+                       struct idm_bootenv *ret)
 {
     struct idm_vars vars;
     char text[128];
     idm_vars_wanted(settings, &vars);
     print_env(boot, readable(boot), text, sizeof text);
     idm_vars_parse(&vars, text);
-    return idm_vars_trial(&vars, settings);
+    ret->trial = idm_vars_believed(&vars, idm_vars_trial(&vars, settings), ret->other);
 }
 
 /* [image] slot, else the kernel's command line names the slot; the other one is by `slots =`. */
@@ -259,8 +259,6 @@ void idm_sim_boot_read(const struct idm_sim_bootloader *boot, const struct idm_s
     const char *own = slot == 0 ? "A" : "B";
     size_t others = 0;
     *ret = (struct idm_bootenv){.state = state_of(boot, settings)};
-    if (ret->state == IDM_BOOTENV_IS_READABLE)
-        ret->trial = trial_of(boot, settings);
     if (strcmp(settings->slot, "auto") != 0)
         own = settings->slot;
     (void)snprintf(ret->slot, sizeof ret->slot, "%s", own);
@@ -271,4 +269,6 @@ void idm_sim_boot_read(const struct idm_sim_bootloader *boot, const struct idm_s
     }
     if (others != 1)
         ret->other[0] = 0;
+    if (ret->state == IDM_BOOTENV_IS_READABLE)
+        read_trial(boot, settings, ret);
 }

@@ -133,6 +133,9 @@ bool idm_sim_is_imported(const struct idm_bytes *tss2)
     return tss2->size > size && memcmp(tss2->data + tss2->size - size, end, size) == 0;
 }
 
+/* Stands for the tag of AES-GCM: what was torn does not open. */
+#define SEAL_SIZE (sizeof IDM_SIM_SEAL - 1)
+
 bool idm_sim_parse_envelope(const struct idm_bytes *bytes, uint32_t *ret_under,
                             const char **ret_plain)
 {
@@ -142,7 +145,8 @@ bool idm_sim_parse_envelope(const struct idm_bytes *bytes, uint32_t *ret_under,
     word(&t, " UNDER ");
     *ret_under = (uint32_t)number(&t);
     *ret_plain = t.at + 1;
-    return ends(&t);
+    return ends(&t) && bytes->size > (size_t)(*ret_plain - (const char *)bytes->data) + SEAL_SIZE &&
+           memcmp(bytes->data + bytes->size - SEAL_SIZE, IDM_SIM_SEAL, SEAL_SIZE) == 0;
 }
 
 static int key_inspect(void *self, const struct idm_bytes *pem, struct idm_key_info *ret,
@@ -222,6 +226,7 @@ static int cert_issue(void *self, const struct idm_cert_profile *profile,
         rc = signing_key(self, signer, &key);
     if (rc)
         return idm_fail(err, rc, "issue a certificate", "%s", idm_error_sentence(rc));
+    ((struct idm_sim *)self)->issued++;
     return idm_sim_text(ret_pem,
                         "CERT %" PRIu32 " KEY %" PRIu32 " FROM %" PRId64 " TO %" PRId64 "\n",
                         idm_sim_new_id(self), key, profile->not_before, profile->not_after);

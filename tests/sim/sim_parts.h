@@ -38,7 +38,8 @@ bool idm_sim_parse_cert(const struct idm_bytes *bytes, uint32_t *ret_cert, uint3
                         int64_t *ret_from, int64_t *ret_to);
 /* TSS2 file: its key and the parent object that it needs. */
 bool idm_sim_parse_tss2(const struct idm_bytes *bytes, uint32_t *ret_key, uint32_t *ret_under);
-/* An envelope: the parent object that it needs, and what is in it, in the clear, to the end. */
+#define IDM_SIM_SEAL "END\n"
+/* A whole envelope: the parent object that it needs, and what is in it, in the clear, up to the seal. */
 bool idm_sim_parse_envelope(const struct idm_bytes *bytes, uint32_t *ret_under,
                             const char **ret_plain);
 /* Is there an object under which a key or an envelope with that parent loads? */

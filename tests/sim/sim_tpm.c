@@ -451,12 +451,13 @@ static int tpm_seal(void *self, uint32_t parent_handle, const struct idm_bytes *
         return said(rc, "seal", err);
     int length = snprintf(head, sizeof head, "SEALED %" PRIu32 " UNDER %" PRIu32 "\n",
                           idm_sim_new_id(sim), parent);
-    size_t size = (size_t)length + plain->size;
+    size_t size = (size_t)length + plain->size + sizeof IDM_SIM_SEAL - 1;
     uint8_t *whole = malloc(size);
     if (!whole)
         return said(IDM_E_MEMORY, "seal", err);
     memcpy(whole, head, (size_t)length);
     memcpy(whole + length, plain->data, plain->size);
+    memcpy(whole + length + plain->size, IDM_SIM_SEAL, sizeof IDM_SIM_SEAL - 1);
     rc = idm_bytes_set(ret_envelope, whole, size);
     free(whole);
     return said(rc, "seal", err);
@@ -475,8 +476,8 @@ static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes
         rc = IDM_E_TPM_UNFIT;
     if (rc)
         return said(rc, "unseal", err);
-    size_t head = (size_t)(plain - (const char *)envelope->data);
-    return said(idm_bytes_set(ret_plain, plain, envelope->size - head), "unseal", err);
+    size_t around = (size_t)(plain - (const char *)envelope->data) + sizeof IDM_SIM_SEAL - 1;
+    return said(idm_bytes_set(ret_plain, plain, envelope->size - around), "unseal", err);
 }
 
 void idm_sim_chip_clear(struct idm_sim *sim)
