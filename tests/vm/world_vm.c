@@ -369,8 +369,11 @@ static int install(struct vm *vm, const struct lab_install *install, const struc
               "mount /dev/vdh /media && cp /media/sign.pem /etc/rauc/keyring.pem && "
               "rauc install /media/bundle.raucb; code=$?; sync; umount /media; exit $code") != 0)
         return -1;
-    if (device->was_cut || device->exit_code != 0)
+    if (device->was_cut)
         return 0;
+    /* An old image has nobody who could refuse. */
+    if (device->exit_code != 0)
+        return device->image.aware ? 0 : idm_device_fail(device, "RAUC: %.500s", device->said);
     return idm_bootloader_noted(&device->bootloader, device->target_slot, true);
 }
 
