@@ -503,7 +503,7 @@ static int vm_act(struct lab_world *world, const struct lab_step *step, const st
     unsigned long runs = device->runs;
     int64_t epoch = recorded_epoch(vm);
 
-    *ret = (struct lab_result){0};
+    *ret = (struct lab_result){.issued = -1};
     vm->real.seen_valid = false;
     vm->real.trace_start = 0;
     vm->changes = 0;
