@@ -39,7 +39,7 @@ static int print_help(void)
         "usage: idmode-lab replay [OPTION]… FILE…      a directory stands for its *.yaml\n\n"
         "  --world sim|real|vm  sim: the engine on a device in memory (default);\n"
         "                     real: the programs, swtpm and files in a scratch directory;\n"
-        "                     vm: a whole machine in QEMU (./dev test --label vm makes its parts)\n"
+        "                     vm: a whole machine in QEMU (docs/scenarios.md)\n"
         "  --cut every        let the power fail after each durable step of each step, once each\n"
         "  --cut pairs        and once more in the boot after that\n"
         "  --cut random:SEED:N  N of all these cuts, drawn from SEED\n"
