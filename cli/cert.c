@@ -22,7 +22,8 @@ static int print_text(const struct idm_options *options, text_fn get, const char
         int code = idm_say_error(options, s.command, &err);
         if (rc != IDM_E_ABSENT)
             return code;
-        return options->prepared ? IDM_EXIT_REFUSED : IDM_EXIT_HELD; /* trying again does not help */
+        return options->prepared ? IDM_EXIT_REFUSED
+                                 : IDM_EXIT_HELD; /* trying again does not help */
     }
     if (options->json)
         idm_say_json(json_pack("{s:s}", member, (const char *)pem.data));

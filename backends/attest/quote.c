@@ -168,12 +168,12 @@ static bool extend(const TPM2B_PUBLIC *area, TPM2B_NAME *qualified)
 bool idm_attest_is_below(const TPM2B_PUBLIC *area, const struct idm_ak *parents,
                          const TPM2B_NAME *qualified)
 {
-    TPM2B_NAME name = {.size = 4, .name = {TPM2_RH_OWNER >> 24, 0, 0, TPM2_RH_OWNER & 0xff}};
+    TPM2B_NAME computed = {.size = 4, .name = {TPM2_RH_OWNER >> 24, 0, 0, TPM2_RH_OWNER & 0xff}};
     for (size_t i = parents->parent_count; i > 0; i--)
-        if (!extend(&parents->parents[i - 1], &name))
+        if (!extend(&parents->parents[i - 1], &computed))
             return false;
-    return extend(area, &name) && name.size == qualified->size &&
-           memcmp(name.name, qualified->name, name.size) == 0;
+    return extend(area, &computed) && computed.size == qualified->size &&
+           memcmp(computed.name, qualified->name, computed.size) == 0;
 }
 
 /* ---- counter ---- */

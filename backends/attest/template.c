@@ -202,11 +202,11 @@ int idm_ek_name(const TPM2B_PUBLIC *area, TPM2B_NAME *ret)
     if (!md || Tss2_MU_TPMT_PUBLIC_Marshal(&area->publicArea, bytes, sizeof bytes, &size) !=
                    TSS2_RC_SUCCESS)
         return IDM_E_CORRUPT;
-    TPM2B_NAME name = {.name = {(BYTE)(hash >> 8), (BYTE)hash}};
-    if (EVP_Digest(bytes, size, name.name + 2, &digest_size, md, NULL) != 1)
+    TPM2B_NAME computed = {.name = {(BYTE)(hash >> 8), (BYTE)hash}};
+    if (EVP_Digest(bytes, size, computed.name + 2, &digest_size, md, NULL) != 1)
         return IDM_E_CRYPTO;
-    name.size = (UINT16)(2 + digest_size);
-    *ret = name;
+    computed.size = (UINT16)(2 + digest_size);
+    *ret = computed;
     return 0;
 }
 
