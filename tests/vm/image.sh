@@ -26,7 +26,7 @@ trap 'rm -rf -- "$WORK"' EXIT
 make_ext4() {
     local tree=$1 image=$2 mib=$3 label=$4
     rm -f "$image"
-    mkfs.ext4 -q -F -L "$label" -O ^has_journal -E root_owner=0:0 -d "$tree" "$image" "${mib}M" 2>/dev/null
+    mkfs.ext4 -q -F -L "$label" -O ^has_journal -E root_owner=0:0 -d "$tree" "$image" "${mib}M" >/dev/null 2>&1
 }
 
 kernel_package() {
