@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,6 +64,8 @@ int main(int argc, char *argv[])
         fprintf(stderr, "usage: server PORT CLIENTS-CA-FILE\n");
         return 2;
     }
+    signal(SIGPIPE,
+           SIG_IGN); /* a client that is gone in mid-answer ends its connection, not the server */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     /* The certificates of a session that goes on are not looked at again: each connection shows them. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

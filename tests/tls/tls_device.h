@@ -31,8 +31,7 @@ static const char tls_prelude[] =
     "await_port() { i=0; while ! python3 -c \"import socket;socket.create_connection(('localhost',"
     "$1)).close()\" 2>/dev/null; do i=$((i+1)); [ $i -lt 100 ] || { cat *.log; return 1; }; "
     "sleep 0.02; done; };"
-    "port() { python3 -c \"import socket;s=socket.socket();s.bind(('localhost',0));"
-    "print(s.getsockname()[1])\"; };";
+    "port() { python3 $SOURCE/tests/tls/port.py $BUILD/tests/last-port; };";
 
 static inline int tls_run(struct idm_run *ret, const char *command)
 {
