@@ -167,7 +167,7 @@ static void print_plan(FILE *out, enum idm_plan plan)
 {
     const struct idm_plan_info *info = idm_plan_info(plan);
     (void)fprintf(out, "\n### %s\n\n", info->name);
-    print_sentence(out, info->why);
+    print_sentence(out, idm_plan_why(plan));
     for (size_t i = 0; info->steps[i]; i++)
         (void)fprintf(out, "%zu. `%s`\n", i + 1, idm_action_name(info->steps[i]));
     if (info->steps[0])

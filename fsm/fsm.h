@@ -189,7 +189,7 @@ enum idm_reason {
     X(write_marker)
 /* clang-format on */
 
-enum idm_action {
+enum __attribute__((packed)) idm_action { /* a byte: plans are tables of it */
     IDM_A_none,
 #define IDM_ACTION_ENUM(name) IDM_A_##name,
     IDM_ACTIONS(IDM_ACTION_ENUM)
@@ -208,12 +208,10 @@ enum idm_plan {
 
 struct idm_plan_info {
     const char *name;
-    const char *why;         /* one sentence: what order it keeps and why */
-    bool issues_certificate; /* only under a plausible clock */
-    bool needs_room;         /* only with room for what it writes */
-    enum idm_intent intent;  /* what record_begin notes as the open plan */
-    enum idm_reason
-        tolerates; /* a failure becomes this reason and the boot goes on; none: it stops */
+    bool issues_certificate;     /* only under a plausible clock */
+    bool needs_room;             /* only with room for what it writes */
+    enum idm_intent intent : 8;  /* what record_begin notes as the open plan */
+    enum idm_reason tolerates : 8; /* a failure becomes this and the boot goes on; none: it stops */
     enum idm_action steps[IDM_PLAN_STEPS]; /* ends with IDM_A_none */
 };
 
@@ -253,6 +251,8 @@ struct idm_cell idm_table_cell(enum idm_event event, enum idm_state state);
 /* What the event means: one clause. */
 const char *idm_event_sentence(enum idm_event event);
 const struct idm_plan_info *idm_plan_info(enum idm_plan plan);
+/* One sentence: what order the plan keeps and why. For documents; a device does not carry it. */
+const char *idm_plan_why(enum idm_plan plan);
 
 /* ---- classification ----------------------------------------------------------------------------
  */

@@ -9,7 +9,6 @@
 #define PLAN(name, needs, ...) PLAN_EXPANDED(name, needs, __VA_ARGS__)
 #define PLAN_EXPANDED(plan_name, certificate, room, opens, forgives, sentence, ...)                \
     [IDM_P_##plan_name] = {.name = #plan_name,                                                     \
-                           .why = (sentence),                                                      \
                            .issues_certificate = (certificate),                                    \
                            .needs_room = (room),                                                   \
                            .intent = IDM_INTENT_##opens,                                           \

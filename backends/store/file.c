@@ -278,7 +278,7 @@ static int open_to_wipe(int dir, const char *name, struct stat *ret_st)
 
 static void wipe(int fd, off_t size)
 {
-    static const uint8_t zeros[4096];
+    static uint8_t zeros[4096]; /* not const: const zeros are shipped */
     off_t left = size < (off_t)IDM_BYTES_MAX ? size : (off_t)IDM_BYTES_MAX;
     while (left > 0) {
         size_t n = left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros;

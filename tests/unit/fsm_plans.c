@@ -14,7 +14,7 @@ Test(fsm_plans, every_plan_and_every_action_is_used)
     for (enum idm_plan plan = 0; plan < IDM_PLAN_COUNT; plan++) {
         const struct idm_plan_info *info = idm_plan_info(plan);
         cr_expect(plan_used[plan], "no cell uses the plan %s", info->name);
-        cr_expect(info->why && strchr(info->why, ' '), "%s", info->name);
+        cr_expect(idm_plan_why(plan) && strchr(idm_plan_why(plan), ' '), "%s", info->name);
         cr_expect_lt(length_of(plan), (int)IDM_PLAN_STEPS, "%s does not end", info->name);
         for (int i = 0; i < length_of(plan); i++)
             action_used[info->steps[i]] = true;
