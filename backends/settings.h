@@ -2,7 +2,7 @@
 /* settings.h - the configuration as values: what idmode.conf says, checked once, then only read.
  *
  * docs and contract call each key by [section] and name; a field here has the same name with
- * underscores. idm_settings_read() is the only place that knows the file format (INI, libeconf).
+ * underscores. idm_settings_read() is the only place that knows the file format (INI).
  */
 #ifndef IDM_BACKENDS_SETTINGS_H
 #define IDM_BACKENDS_SETTINGS_H

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* core.c - libexec/idmode/core: the program behind `idmode`, on the real device. */
 #include "cli/cli.h"
+#include "cli/hooks/hooks.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 int main(int argc, char **argv)
 {
     if (!idm_options_open_standard())
         return IDM_EXIT_FAILED;
+    if (argc > 1 && strcmp(argv[1], "hooks") == 0)
+        return idm_hooks_main(argc - 1, argv + 1);
     /* No configuration of OpenSSL, whoever names it: it could load modules into the program that holds
      * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
     /* Without memory for its default context OpenSSL 3.0 follows a null pointer at its first use. */

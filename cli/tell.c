@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tell.c - starts libexec/idmode/hooks once the lock is free, where there are hooks, and waits for
+/* tell.c - starts `core hooks` once the lock is free, where there are hooks, and waits for
  * nothing: neither this program's exit nor who reads its output is delayed by a hook. */
 #include "cli/cli.h"
 
@@ -74,17 +74,14 @@ static int spawn(char *const argv[])
 void idm_tell_hooks(const struct idm_options *options, const struct idm_settings *settings)
 {
     char self[PATH_MAX];
-    char program[PATH_MAX + 8];
     if (!any_hook(options, settings))
         return;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     if (length < 0)
         return idm_warn(options, "hooks: not told: /proc is not mounted");
     self[length] = 0;
-    *strrchr(self, '/') = 0;
-    (void)snprintf(program, sizeof program, "%s/hooks", self);
-    char *argv[8] = {program, "--root", *options->root ? (char *)options->root : "/"};
-    size_t n = 3;
+    char *argv[9] = {self, "hooks", "--root", *options->root ? (char *)options->root : "/"};
+    size_t n = 4;
     if (options->config) {
         argv[n++] = "--config";
         argv[n++] = (char *)options->config;
@@ -95,5 +92,5 @@ void idm_tell_hooks(const struct idm_options *options, const struct idm_settings
     }
     int r = spawn(argv);
     if (r)
-        idm_warn(options, "hooks: not told: %s: %s", program, strerror(r));
+        idm_warn(options, "hooks: not told: %s: %s", self, strerror(r));
 }

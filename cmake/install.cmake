@@ -4,9 +4,9 @@
 
 set(IDM_UNIT_DIR lib/systemd/system CACHE STRING "where systemd's units go (Debian 12: /lib/systemd/system)")
 
-# idmode looks for ../libexec/idmode/core and attest, the first for bootenv and hooks beside it.
+# idmode looks for ../libexec/idmode/core and attest, the first for bootenv beside it.
 install(TARGETS idmode idmode-signd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS core attest bootenv hooks RUNTIME DESTINATION libexec/idmode)
+install(TARGETS core attest bootenv RUNTIME DESTINATION libexec/idmode)
 foreach(program idmode-watch idmode-verify)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -190,11 +190,11 @@ enum idm_reason {
 /* clang-format on */
 
 enum __attribute__((packed)) idm_action { /* a byte: plans are tables of it */
-    IDM_A_none,
+                                          IDM_A_none,
 #define IDM_ACTION_ENUM(name) IDM_A_##name,
-    IDM_ACTIONS(IDM_ACTION_ENUM)
+                                          IDM_ACTIONS(IDM_ACTION_ENUM)
 #undef IDM_ACTION_ENUM
-        IDM_ACTION_COUNT
+                                              IDM_ACTION_COUNT
 };
 
 enum idm_plan {
@@ -208,9 +208,9 @@ enum idm_plan {
 
 struct idm_plan_info {
     const char *name;
-    bool issues_certificate;     /* only under a plausible clock */
-    bool needs_room;             /* only with room for what it writes */
-    enum idm_intent intent : 8;  /* what record_begin notes as the open plan */
+    bool issues_certificate;       /* only under a plausible clock */
+    bool needs_room;               /* only with room for what it writes */
+    enum idm_intent intent : 8;    /* what record_begin notes as the open plan */
     enum idm_reason tolerates : 8; /* a failure becomes this and the boot goes on; none: it stops */
     enum idm_action steps[IDM_PLAN_STEPS]; /* ends with IDM_A_none */
 };

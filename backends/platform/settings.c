@@ -32,69 +32,66 @@ static void reading_free(struct reading **reading)
     free(*reading);
 }
 
-static void free_file(econf_file **file)
-{
-    econf_freeFile(*file);
-}
-
-static bool is_known(const char *section, const char *key)
+static bool is_section(const char *section)
 {
     for (size_t i = 0; i < idm_settings_row_count; i++) {
-        if (strcmp(idm_settings_rows[i].section, section) == 0 &&
-            (!key || strcmp(idm_settings_rows[i].key, key) == 0))
+        if (strcmp(idm_settings_rows[i].section, section) == 0)
             return true;
     }
     return false;
 }
 
-struct warning {
-    FILE *stream;
+struct taking {
+    struct reading *reading;
     const char *shown;
-    int left;
+    int warnings_left;
+    bool failed; /* an allocation */
 };
 
 /* An older image must boot with a newer configuration: what it does not know is only said. */
-static void warn_unknown(void *ctx, const char *section, const char *key, unsigned long line)
+static void warn_unknown(struct taking *taking, const char *section, const char *key,
+                         unsigned long line)
 {
-    struct warning *warning = ctx;
-    if (!warning->stream || warning->left <= 0 || is_known(section, key))
+    FILE *stream = taking->reading->warnings;
+    if (!stream || taking->warnings_left <= 0)
         return;
     if (!*section)
-        (void)fprintf(warning->stream, "idmode: %s:%lu: %s stands before any section: ignored\n",
-                      warning->shown, line, key);
+        (void)fprintf(stream, "idmode: %s:%lu: %s stands before any section: ignored\n",
+                      taking->shown, line, key);
     else
-        (void)fprintf(warning->stream, "idmode: %s:%lu: unknown %s [%s] %s: ignored\n",
-                      warning->shown, line, is_known(section, NULL) ? "key" : "section", section,
-                      key);
-    if (--warning->left == 0)
-        (void)fprintf(warning->stream, "idmode: %s: no more warnings for this file\n",
-                      warning->shown);
+        (void)fprintf(stream, "idmode: %s:%lu: unknown %s [%s] %s: ignored\n", taking->shown, line,
+                      is_section(section) ? "key" : "section", section, key);
+    if (--taking->warnings_left == 0)
+        (void)fprintf(stream, "idmode: %s: no more warnings for this file\n", taking->shown);
 }
 
-static void take_values(struct reading *reading, const char *shown, econf_file *file)
+static void take_key(void *ctx, const char *section, const char *key, const char *value,
+                     unsigned long line)
 {
-    for (size_t i = 0; i < idm_settings_row_count; i++) {
-        const struct idm_settings_row *row = &idm_settings_rows[i];
-        struct idm_settings_raw *raw = &reading->raw[i];
-        char *value = NULL;
-        unsigned long line = 0;
-        if (!idm_settings_file_value(file, row->section, row->key, &value, &line))
-            continue;
-        free(raw->value);
-        raw->value = value;
-        raw->line = line;
-        (void)snprintf(raw->file, sizeof raw->file, "%s", shown);
+    struct taking *taking = ctx;
+    size_t i = 0;
+    while (i < idm_settings_row_count && (strcmp(idm_settings_rows[i].section, section) != 0 ||
+                                          strcmp(idm_settings_rows[i].key, key) != 0))
+        i++;
+    if (i == idm_settings_row_count) {
+        warn_unknown(taking, section, key, line);
+        return;
     }
+    struct idm_settings_raw *raw = &taking->reading->raw[i];
+    free(raw->value);
+    raw->value = strdup(value);
+    raw->line = line;
+    (void)snprintf(raw->file, sizeof raw->file, "%s", taking->shown);
+    taking->failed = taking->failed || !raw->value;
 }
 
 static int take_file(struct reading *reading, int dir, const char *name, const char *shown,
                      struct idm_error *err)
 {
-    __attribute__((cleanup(free_file))) econf_file *file = NULL;
-    struct warning warning = {.stream = reading->warnings, .shown = shown, .left = WARNINGS_MAX};
-    int r = idm_settings_file_parse(dir, name, shown, warn_unknown, &warning, &file, err);
-    if (r == 0)
-        take_values(reading, shown, file);
+    struct taking taking = {.reading = reading, .shown = shown, .warnings_left = WARNINGS_MAX};
+    int r = idm_settings_file_parse(dir, name, shown, take_key, &taking, err);
+    if (r == 0 && taking.failed)
+        r = idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
     return r;
 }
 

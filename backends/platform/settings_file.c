@@ -3,40 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libeconf_ext.h>
 #include <linux/openat2.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define BLANKS        " \t\r"
 #define COMMENT_MARKS ";#"
-#define KEYS_MAX      1024u  /* in one file: each is compared with all others */
-#define DROPPED       '\001' /* in place of a line's first character; no line that we take has it */
 
 static const char what[] = "read the configuration";
 
-struct key {
-    const char *section; /* borrowed from the text, size below; NULL: before any section */
-    size_t section_size;
-    const char *name;
-    size_t name_size;
-    char *line;
-    unsigned long number;
-};
-
 struct scan {
-    char *text;
+    char *text; /* each line is cut into strings where it stands */
     size_t size;
-    const char *section;
-    size_t section_size;
-    struct key keys[KEYS_MAX];
-    size_t key_count;
+    const char *section; /* in the text, or "" */
+    idm_settings_key_fn *tell;
+    void *ctx;
 };
 
 static void close_fd(const int *fd)
@@ -46,11 +31,9 @@ static void close_fd(const int *fd)
 }
 #define _cleanup_fd_ __attribute__((cleanup(close_fd)))
 
-static void free_scan(struct scan **scan)
+static void free_text(const struct scan *scan)
 {
-    if (*scan)
-        free((*scan)->text);
-    free(*scan);
+    free(scan->text);
 }
 
 int idm_settings_open(int root, const char *name, int flags)
@@ -122,44 +105,20 @@ static int read_text(int dir, const char *name, const char *shown, struct scan *
     return 0;
 }
 
-static const char *trim(const char *text, size_t *size)
+static bool is_blank(char c)
 {
-    while (*size && strchr(BLANKS, *text)) {
+    return c && strchr(BLANKS, c);
+}
+
+/* Cuts the blanks off both ends of [text, end); the result ends with a zero, at `end` at the latest. */
+static char *trim(char *text, char *end)
+{
+    while (text < end && is_blank(*text))
         text++;
-        *size -= 1;
-    }
-    while (*size && strchr(BLANKS, text[*size - 1]))
-        *size -= 1;
+    while (end > text && is_blank(end[-1]))
+        end--;
+    *end = 0;
     return text;
-}
-
-/* The last of equal keys wins, as between files: an earlier line is dropped. */
-static const char *take_key(struct scan *scan, const struct key *key)
-{
-    for (size_t i = 0; i < scan->key_count; i++) {
-        struct key *other = &scan->keys[i];
-        if (other->section_size != key->section_size || other->name_size != key->name_size ||
-            memcmp(other->name, key->name, key->name_size) != 0 ||
-            (key->section_size && memcmp(other->section, key->section, key->section_size) != 0))
-            continue;
-        *other->line = DROPPED;
-        *other = *key;
-        return NULL;
-    }
-    if (scan->key_count == KEYS_MAX)
-        return "more than 1024 keys";
-    scan->keys[scan->key_count++] = *key;
-    return NULL;
-}
-
-static const char *take_section(struct scan *scan, const char *text, size_t size)
-{
-    if (size < 3 || text[size - 1] != ']' || memchr(text + 1, '[', size - 1) ||
-        memchr(text, ']', size - 1))
-        return "a section is written [name]";
-    scan->section = text + 1;
-    scan->section_size = size - 2;
-    return NULL;
 }
 
 static bool is_binary(const char *line, size_t size)
@@ -173,148 +132,72 @@ static bool is_binary(const char *line, size_t size)
 }
 
 /* A comment begins at a mark that is the line's first character or stands behind a blank. */
-static size_t without_comment(const char *line, size_t size)
+static char *comment_in(char *line, char *end)
 {
-    for (size_t i = 0; i < size; i++) {
-        if (strchr(COMMENT_MARKS, line[i]) && (i == 0 || strchr(BLANKS, line[i - 1])))
-            return i;
+    for (char *c = line; c < end; c++) {
+        if (strchr(COMMENT_MARKS, *c) && (c == line || is_blank(c[-1])))
+            return c;
     }
-    return size;
+    return end;
 }
 
-/* Why this line is no INI line; NULL: it is one, and libeconf will read it as what it is. */
-static const char *check_line(struct scan *scan, char *line, size_t size, unsigned long number)
+static const char *take_section(struct scan *scan, char *text)
 {
-    if (is_binary(line, size))
+    size_t size = strlen(text);
+    if (size < 3 || text[size - 1] != ']' || strchr(text + 1, '[') ||
+        strchr(text, ']') != text + size - 1)
+        return "a section is written [name]";
+    text[size - 1] = 0;
+    scan->section = text + 1;
+    return NULL;
+}
+
+/* A value between two quotes is what stands between them. */
+static const char *without_quotes(char *value)
+{
+    size_t size = strlen(value);
+    if (size < 2 || value[0] != '"' || value[size - 1] != '"')
+        return value;
+    value[size - 1] = 0;
+    return value + 1;
+}
+
+/* Why this line, which ends at `end`, is no INI line; NULL: it is one, and was told of. */
+static const char *take_line(struct scan *scan, char *line, char *end, unsigned long number)
+{
+    if (is_binary(line, (size_t)(end - line)))
         return "binary data";
-    if (size > IDM_SETTINGS_LINE_MAX)
+    if ((size_t)(end - line) > IDM_SETTINGS_LINE_MAX)
         return "a line of more than 1023 characters";
-    size_t length = without_comment(line, size);
-    memset(line + length, ' ', size - length);
-    const char *text = trim(line, &length);
-    if (!length) {
-        *line = size ? DROPPED : *line;
+    char *text = trim(line, comment_in(line, end));
+    if (!*text)
         return NULL;
-    }
     if (*text == '[')
-        return take_section(scan, text, length);
-    const char *sign = memchr(text, '=', length);
-    size_t name_size = sign ? (size_t)(sign - text) : 0;
-    (void)trim(text, &name_size);
-    if (!name_size || memchr(text, ' ', name_size) || memchr(text, '\t', name_size))
+        return take_section(scan, text);
+    char *sign = strchr(text, '=');
+    char *name = trim(text, sign ? sign : text);
+    if (!*name || strpbrk(name, BLANKS))
         return "neither a [section], nor a comment, nor key = value";
-    return take_key(scan, &(struct key){.section = scan->section,
-                                        .section_size = scan->section_size,
-                                        .name = text,
-                                        .name_size = name_size,
-                                        .line = line,
-                                        .number = number});
+    char *value = trim(sign + 1, strchr(sign + 1, 0));
+    scan->tell(scan->ctx, scan->section, name, without_quotes(value), number);
+    return NULL;
 }
 
-static int check_lines(struct scan *scan, const char *shown, struct idm_error *err)
+int idm_settings_file_parse(int dir, const char *name, const char *shown, idm_settings_key_fn *tell,
+                            void *ctx, struct idm_error *err)
 {
+    __attribute__((cleanup(free_text))) struct scan scan = {
+        .section = "", .tell = tell, .ctx = ctx};
+    int r = read_text(dir, name, shown, &scan, err);
+    if (r < 0)
+        return r;
     unsigned long number = 0;
-    for (char *line = scan->text; line < scan->text + scan->size;) {
-        char *end = memchr(line, '\n', scan->size - (size_t)(line - scan->text));
-        const char *why = check_line(scan, line, (size_t)(end - line), ++number);
+    for (char *line = scan.text; line < scan.text + scan.size;) {
+        char *end = memchr(line, '\n', scan.size - (size_t)(line - scan.text));
+        const char *why = take_line(&scan, line, end, ++number);
         if (why)
             return refuse(err, shown, number, why);
         line = end + 1;
     }
     return 0;
-}
-
-static void tell_keys(const struct scan *scan, idm_settings_key_fn *tell, void *ctx)
-{
-    char section[IDM_SETTINGS_LINE_MAX + 1];
-    char name[IDM_SETTINGS_LINE_MAX + 1];
-    for (size_t i = 0; i < scan->key_count; i++) {
-        const struct key *key = &scan->keys[i];
-        if (key->section_size)
-            memcpy(section, key->section, key->section_size);
-        section[key->section_size] = 0;
-        memcpy(name, key->name, key->name_size);
-        name[key->name_size] = 0;
-        tell(ctx, section, name, key->number);
-    }
-}
-
-/* Of a dropped line only its end stays, so that the others keep their numbers. */
-static void squeeze(struct scan *scan)
-{
-    size_t kept = 0;
-    bool at_start = true, dropped = false;
-    for (size_t i = 0; i < scan->size; i++) {
-        char c = scan->text[i];
-        if (at_start)
-            dropped = c == DROPPED;
-        at_start = c == '\n';
-        if (!dropped || at_start)
-            scan->text[kept++] = c;
-    }
-    scan->size = kept;
-}
-
-/* libeconf reads files by path; the checked text is one in memory. */
-static int parse_text(const struct scan *scan, const char *shown, econf_file **ret,
-                      struct idm_error *err)
-{
-    static const char no_comments[] = {DROPPED, 0};
-    char path[32];
-    econf_file *file = NULL;
-    _cleanup_fd_ int fd = memfd_create("idmode.conf", MFD_CLOEXEC);
-    if (fd < 0)
-        return refuse(err, shown, 0, strerror(errno));
-    for (size_t done = 0; done < scan->size;) {
-        ssize_t written = write(fd, scan->text + done, scan->size - done);
-        if (written < 0 && errno != EINTR)
-            return refuse(err, shown, 0, strerror(errno));
-        done += written > 0 ? (size_t)written : 0;
-    }
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    econf_err failed = econf_readFile(&file, path, "=", no_comments);
-    if (failed) {
-        econf_freeFile(file);
-        if (failed == ECONF_NOMEM)
-            return idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
-        return refuse(err, shown, 0,
-                      failed == ECONF_NOFILE ? "/proc is not mounted" : econf_errString(failed));
-    }
-    *ret = file;
-    return 0;
-}
-
-int idm_settings_file_parse(int dir, const char *name, const char *shown, idm_settings_key_fn *tell,
-                            void *ctx, econf_file **ret, struct idm_error *err)
-{
-    __attribute__((cleanup(free_scan))) struct scan *scan = calloc(1, sizeof *scan);
-    if (!scan)
-        return idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
-    int r = read_text(dir, name, shown, scan, err);
-    if (r == 0)
-        r = check_lines(scan, shown, err);
-    if (r < 0)
-        return r;
-    tell_keys(scan, tell, ctx);
-    squeeze(scan);
-    return parse_text(scan, shown, ret, err);
-}
-
-bool idm_settings_file_value(econf_file *file, const char *section, const char *key,
-                             char **ret_value, unsigned long *ret_line)
-{
-    char *value = NULL;
-    econf_ext_value *more = NULL;
-    if (econf_getStringValue(file, section, key, &value) != ECONF_SUCCESS)
-        return false;
-    if (!value)
-        value = strdup("");
-    if (!value || econf_getExtValue(file, section, key, &more) != ECONF_SUCCESS) {
-        free(value);
-        return false;
-    }
-    *ret_value = value;
-    *ret_line = (unsigned long)more->line_number;
-    econf_freeExtValue(more);
-    return true;
 }

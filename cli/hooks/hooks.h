@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hooks.h - libexec/idmode/hooks: tells the programs of /etc/idmode/hooks.d that something changed.
+/* hooks.h - `libexec/idmode/core hooks`: tells the programs of /etc/idmode/hooks.d that something changed.
  *
- *     idmode … ─► its lock is free again ─► starts `hooks`, does not wait ─► exits
+ *     idmode … ─► its lock is free again ─► starts `core hooks`, does not wait ─► exits
  *
  *     hooks   run/idmode/status.json ──┐
  *             run/idmode/hooks.json ───┼─► differ? ─► each hook in order ─► hooks.json, then told
@@ -9,7 +9,7 @@
  *
  *     (1) what was told last: in this boot, else over all boots
  *
- * A program of its own, started anew: a hook may take its time, and nothing that waits for it holds
+ * A process of its own, started anew: a hook may take its time, and nothing that waits for it holds
  * idmode's lock, a terminal or pipe of the caller, or a page that once held a secret. Under systemd it has
  * itself started as a transient unit (place.c), so that neither the cgroup nor the sandbox of whoever
  * called idmode (idmode-boot.service, an updater) is the hooks'.
@@ -33,6 +33,12 @@
 #define IDM_HOOKS_MAX       64u /* of a directory; the rest is not run, and that is said */
 #define IDM_HOOKS_ENV_MAX   24u
 #define IDM_HOOKS_WORDS_MAX 1024u /* all reasons together need 470 */
+
+/* ---- main.c ---- */
+
+/* What `core hooks` does; argv[0] is "hooks". 0, 2 for wrong words, 5 where the hooks could not be told.
+ * Neither OpenSSL nor the TSS is used. */
+int idm_hooks_main(int argc, char **argv);
 
 /* ---- change.c ---- */
 

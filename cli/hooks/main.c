@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* main.c - libexec/idmode/hooks, started by idmode when it has published. */
+/* main.c - `core hooks`, started by idmode when it has published. */
 #include "cli/hooks/hooks.h"
 
 #include "backends/store/place.h"
@@ -61,20 +61,18 @@ static void work(struct idm_hooks *hooks, bool here)
 
 static int usage(void)
 {
-    (void)fputs("usage: hooks [--root DIR] [--config FILE] [--tcti STRING] [here]\n"
+    (void)fputs("usage: core hooks [--root DIR] [--config FILE] [--tcti STRING] [here]\n"
                 "Tells the programs of [hooks] directory what changed since they were told last.\n"
                 "idmode starts it; \"here\": not as a unit of systemd of its own.\n",
                 stderr);
     return 2;
 }
 
-int main(int argc, char **argv)
+int idm_hooks_main(int argc, char **argv)
 {
     static struct idm_hooks hooks; /* large */
     struct idm_options options;
     struct idm_error err = {0};
-    if (!idm_options_open_standard())
-        return 5;
     (void)umask(022);
     if (!idm_options_parse(&options, argc, argv))
         return 2;

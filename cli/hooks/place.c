@@ -35,8 +35,9 @@ bool idm_hooks_move_out(const struct idm_hooks *hooks)
                       "--no-ask-password",
                       "--description=Tells programs of a change of the device's identity",
                       "--",
-                      self};
-    size_t n = 8;
+                      self,
+                      "hooks"};
+    size_t n = 9;
     if (o->config) {
         argv[n++] = "--config";
         argv[n++] = (char *)o->config;

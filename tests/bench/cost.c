@@ -369,7 +369,6 @@ void bench_size(const char *release)
     static const char *const programs[] = {"bin/idmode", "libexec/idmode/core",
                                            "libexec/idmode/bootenv"};
     static const char *const libraries[][2] = {{"libexec/idmode/core", "libjansson"},
-                                               {"libexec/idmode/core", "libeconf"},
                                                {"libexec/idmode/bootenv", "libubootenv"}};
     static const char *const tls[] = {"bin/idmode-signd", "ossl-modules/idmode.so",
                                       "lib/libidmode.so.0"};

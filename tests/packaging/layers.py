@@ -12,7 +12,7 @@ import sys
 
 # What find_library and pkg_check_modules name, and who brings it.
 YOCTO = {"libcrypto": "openssl", "libssl": "openssl", "tss2-esys": "tpm2-tss", "jansson": "jansson",
-         "libeconf": "libeconf", "ubootenv": "libubootenv", "inotifytools": "inotify-tools"}
+         "ubootenv": "libubootenv", "inotifytools": "inotify-tools"}
 BUILDROOT = YOCTO
 # Only for tests, examples and idmode-lab.
 TESTS = {"criterion", "yaml-0.1", "fuse3", "libmicrohttpd", "sqlite3"}

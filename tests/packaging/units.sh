@@ -16,7 +16,7 @@ installed_programs_find_each_other() {
     install_all
     local usr=$WORK/installed/usr program
     for program in bin/idmode bin/idmode-signd libexec/idmode/core libexec/idmode/bootenv \
-        libexec/idmode/hooks lib/idmode/hooks/rauc/pre-install; do
+        lib/idmode/hooks/rauc/pre-install; do
         [[ -x $usr/$program ]] || { echo "not installed: $program"; return 1; }
     done
     "$usr/bin/idmode" --version --json | jq -e .record_format

@@ -563,7 +563,8 @@ Test(platform_settings, damage_never_hangs_or_crashes)
     for (unsigned i = 0; i < (sizeof big - 1) / 8; i++)
         (void)snprintf(big + (size_t)i * 8, 9, "k%05x=\n", i);
     write_bytes(ETC, big, sizeof big - 1);
-    read_refused("more than 1024 keys");
+    cr_assert_eq(read_settings(&s, NULL, NULL), 0);
+    cr_assert(strstr(warned, "no more warnings for this file"));
     srand(1);
     for (int round = 0; round < 300; round++) {
         size_t size = (size_t)rand() % 400;

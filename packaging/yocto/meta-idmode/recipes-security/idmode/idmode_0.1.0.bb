@@ -7,8 +7,8 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=47ec4b4747ebc28c24ee031c13fbc6ad"
 inherit externalsrc
 EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../../..'))}"
 
-# openembedded-core: openssl, libubootenv; meta-oe: jansson, libeconf, inotify-tools; meta-tpm: tpm2-tss
-DEPENDS = "openssl tpm2-tss libeconf jansson libubootenv inotify-tools"
+# openembedded-core: openssl, libubootenv; meta-oe: jansson, inotify-tools; meta-tpm: tpm2-tss
+DEPENDS = "openssl tpm2-tss jansson libubootenv inotify-tools"
 
 inherit cmake pkgconfig systemd useradd
 
@@ -29,7 +29,6 @@ FILES:${PN} = " \
     ${prefix}/libexec/idmode/attest \
     ${prefix}/libexec/idmode/bootenv \
     ${prefix}/libexec/idmode/core \
-    ${prefix}/libexec/idmode/hooks \
     ${systemd_system_unitdir}/idmode-boot.service \
     ${systemd_system_unitdir}/idmode-commit.service \
     ${systemd_system_unitdir}/idmode-reload.path \
