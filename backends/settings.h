@@ -105,8 +105,9 @@ void idm_settings_default(struct idm_settings *ret);
  * IDM_E_SETTINGS). Unknown keys and sections are warned about on `warnings` (may be NULL), one line
  * with file and line each. Invalid values leave the default in place and set ret->invalid; the
  * function still returns 0. IDM_E_SETTINGS when a file is not INI at all, unreadable, or not a
- * regular file: *ret then holds the defaults, with `invalid` set. `root` without a trailing slash;
- * "" is the machine itself. */
+ * regular file: *ret then holds the defaults, with `invalid` set. IDM_E_MEMORY, for want of memory or
+ * descriptors: *ret holds the defaults too, without `invalid`, and nobody may go on with them. `root`
+ * without a trailing slash; "" is the machine itself. */
 int idm_settings_read(struct idm_settings *ret, const char *root, const char *config,
                       FILE *warnings, struct idm_error *err) IDM_NODISCARD;
 

@@ -152,8 +152,8 @@ static int take_directory(struct reading *reading, const char *path, struct idm_
     if (fd >= 0)
         (void)close(fd);
     if (count < 0)
-        return idm_fail(err, failed == ENOMEM ? IDM_E_MEMORY : IDM_E_SETTINGS, what, "%s%s: %s",
-                        reading->root_path, path, strerror(failed));
+        return idm_fail(err, idm_settings_code(failed), what, "%s%s: %s", reading->root_path, path,
+                        strerror(failed));
     return take_names(reading, path, names, count, err);
 }
 
@@ -167,7 +167,8 @@ static int take_all(struct reading *reading, const char *config, struct idm_erro
     if (*reading->root_path)
         reading->root = open(reading->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (reading->root == -1)
-        return idm_fail(err, IDM_E_SETTINGS, what, "%s: %s", reading->root_path, strerror(errno));
+        return idm_fail(err, idm_settings_code(errno), what, "%s: %s", reading->root_path,
+                        strerror(errno));
     int r = take_below_root(reading, "/usr/lib/idmode/idmode.conf", err);
     if (r == 0)
         r = take_below_root(reading, "/etc/idmode/idmode.conf", err);
@@ -181,9 +182,18 @@ void idm_settings_default(struct idm_settings *ret)
     struct idm_settings settings = {0};
     for (size_t i = 0; i < idm_settings_row_count; i++) {
         struct idm_settings_raw none = {0};
-        idm_settings_apply(&settings, &idm_settings_rows[i], &none);
+        (void)idm_settings_apply(&settings, &idm_settings_rows[i], &none);
     }
     *ret = settings;
+}
+
+static int apply_all(struct idm_settings *ret, const struct reading *reading, struct idm_error *err)
+{
+    for (size_t i = 0; i < idm_settings_row_count; i++)
+        if (idm_settings_apply(ret, &idm_settings_rows[i], &reading->raw[i]))
+            return idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
+    idm_settings_check(ret, reading->raw);
+    return 0;
 }
 
 int idm_settings_read(struct idm_settings *ret, const char *root, const char *config,
@@ -198,6 +208,14 @@ int idm_settings_read(struct idm_settings *ret, const char *root, const char *co
     reading->root_path = root;
     reading->warnings = warnings;
     int r = take_all(reading, config, &failed);
+    if (r == 0)
+        r = apply_all(ret, reading, &failed);
+    if (r == IDM_E_MEMORY) { /* the files may say anything: no default counts */
+        idm_settings_default(ret);
+        if (err)
+            *err = failed;
+        return r;
+    }
     if (r < 0) {
         (void)idm_advise(&failed, "correct or remove the file; until then the defaults count");
         ret->invalid = true;
@@ -206,8 +224,5 @@ int idm_settings_read(struct idm_settings *ret, const char *root, const char *co
             *err = failed;
         return r;
     }
-    for (size_t i = 0; i < idm_settings_row_count; i++)
-        idm_settings_apply(ret, &idm_settings_rows[i], &reading->raw[i]);
-    idm_settings_check(ret, reading->raw);
     return 0;
 }

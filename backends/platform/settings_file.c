@@ -51,6 +51,18 @@ int idm_settings_open(int root, const char *name, int flags)
     return (int)fd;
 }
 
+int idm_settings_code(int failed)
+{
+    bool passes = failed == ENOMEM || failed == EMFILE || failed == ENFILE;
+    return passes ? IDM_E_MEMORY : IDM_E_SETTINGS;
+}
+
+static int refuse_errno(struct idm_error *err, const char *shown, int failed)
+{
+    return idm_fail(err, idm_settings_code(failed), what, "%s: %s", shown,
+                    failed == ELOOP ? "a symbolic link" : strerror(failed));
+}
+
 static int refuse(struct idm_error *err, const char *shown, unsigned long line, const char *why)
 {
     if (line)
@@ -67,9 +79,9 @@ static int open_regular(int dir, const char *name, const char *shown, int *ret_f
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return idm_fail(err, IDM_E_ABSENT, what, "%s: no such file", shown);
     if (fd < 0)
-        return refuse(err, shown, 0, errno == ELOOP ? "a symbolic link" : strerror(errno));
+        return refuse_errno(err, shown, errno);
     if (fstat(fd, &status) < 0)
-        return refuse(err, shown, 0, strerror(errno));
+        return refuse_errno(err, shown, errno);
     if (!S_ISREG(status.st_mode))
         return refuse(err, shown, 0, "not a regular file");
     if (status.st_size > (off_t)IDM_SETTINGS_FILE_MAX)
@@ -94,7 +106,7 @@ static int read_text(int dir, const char *name, const char *shown, struct scan *
     while (scan->size < size) {
         ssize_t got = read(fd, scan->text + scan->size, size - scan->size);
         if (got < 0 && errno != EINTR)
-            return refuse(err, shown, 0, strerror(errno));
+            return refuse_errno(err, shown, errno);
         if (got == 0)
             break;
         scan->size += got > 0 ? (size_t)got : 0;
@@ -174,10 +186,13 @@ static const char *take_line(struct scan *scan, char *line, char *end, unsigned 
         return NULL;
     if (*text == '[')
         return take_section(scan, text);
+    static const char no_line[] = "neither a [section], nor a comment, nor key = value";
     char *sign = strchr(text, '=');
-    char *name = trim(text, sign ? sign : text);
+    if (!sign)
+        return no_line;
+    char *name = trim(text, sign);
     if (!*name || strpbrk(name, BLANKS))
-        return "neither a [section], nor a comment, nor key = value";
+        return no_line;
     char *value = trim(sign + 1, strchr(sign + 1, 0));
     scan->tell(scan->ctx, scan->section, name, without_quotes(value), number);
     return NULL;

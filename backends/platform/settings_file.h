@@ -28,6 +28,10 @@ typedef void idm_settings_key_fn(void *ctx, const char *section, const char *key
 int idm_settings_file_parse(int dir, const char *name, const char *shown, idm_settings_key_fn *tell,
                             void *ctx, struct idm_error *err) IDM_NODISCARD;
 
+/* What an errno of a file or directory of the configuration is: IDM_E_MEMORY where it passes and says nothing
+ * about the file, so that no default may count for it; else IDM_E_SETTINGS. */
+int idm_settings_code(int failed);
+
 /* Opens below the root directory `root` (AT_FDCWD: the machine's own), following links on the way
  * but never out of it, nor at the end. A descriptor, or -1 with errno set. */
 int idm_settings_open(int root, const char *name, int flags) IDM_NODISCARD;

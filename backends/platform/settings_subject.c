@@ -6,13 +6,13 @@
 #include <string.h>
 
 /* The placeholders are known only later: a letter stands for each. */
-bool idm_settings_subject_fits(const char *text)
+int idm_settings_subject_fits(const char *text)
 {
     static const char *const placeholders[] = {"%{serial}", "%{machine-id}", "%{spki}"};
     char sample[IDM_PATH_SIZE];
     X509_NAME *name = NULL;
     if (strlen(text) >= sizeof sample)
-        return false;
+        return IDM_E_SETTINGS;
     memcpy(sample, text, strlen(text) + 1);
     for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++) {
         size_t length = strlen(placeholders[i]);
@@ -21,8 +21,7 @@ bool idm_settings_subject_fits(const char *text)
             memmove(at + 1, at + length, strlen(at + length) + 1);
         }
     }
-    if (idm_subject_parse(sample, &name, NULL) < 0)
-        return false;
+    int rc = idm_subject_parse(sample, &name, NULL);
     X509_NAME_free(name);
-    return true;
+    return rc == 0 || rc == IDM_E_MEMORY ? rc : IDM_E_SETTINGS;
 }

@@ -182,14 +182,14 @@ static bool put_value(struct idm_settings *settings, const struct idm_settings_r
         return put_bool(field, text);
     case IDM_KIND_PATH:
         return put_path(field, row->size, text);
+    case IDM_KIND_SUBJECT: /* idm_settings_apply looked at it */
+        return put_text(field, row->size, text);
     case IDM_KIND_TEXT:
         return is_printable(text) && put_text(field, row->size, text);
     case IDM_KIND_NAME:
         return put_name(field, row->size, text);
     case IDM_KIND_CONDITION:
         return put_condition(field, row->size, text);
-    case IDM_KIND_SUBJECT:
-        return idm_settings_subject_fits(text) && put_text(field, row->size, text);
     case IDM_KIND_SLOTS:
         return put_slots(settings, text);
     case IDM_KIND_DURATION:
@@ -229,14 +229,20 @@ static void note_invalid(struct idm_settings *settings, const struct idm_setting
                      row->allowed, *row->standard ? row->standard : "empty");
 }
 
-void idm_settings_apply(struct idm_settings *settings, const struct idm_settings_row *row,
-                        const struct idm_settings_raw *raw)
+int idm_settings_apply(struct idm_settings *settings, const struct idm_settings_row *row,
+                       const struct idm_settings_raw *raw)
 {
     put_default(settings, row);
-    if (!raw->value || !*raw->value || put_value(settings, row, raw->value))
-        return;
+    if (!raw->value || !*raw->value)
+        return 0;
+    int fits = row->kind == IDM_KIND_SUBJECT ? idm_settings_subject_fits(raw->value) : 0;
+    if (fits == IDM_E_MEMORY)
+        return fits;
+    if (fits == 0 && put_value(settings, row, raw->value))
+        return 0;
     put_default(settings, row);
     note_invalid(settings, row, raw, "not valid");
+    return 0;
 }
 
 /* The field's value does not go with another's: its default comes back. */

@@ -50,18 +50,19 @@ struct idm_settings_raw {
     unsigned long line;
 };
 
-/* A distinguished name, once its placeholders are filled? A program that does not link OpenSSL brings a
- * function of its own. */
-bool idm_settings_subject_fits(const char *text);
+/* A distinguished name, once its placeholders are filled? 0: yes; SETTINGS: no; MEMORY: nobody could say. A
+ * program that does not link OpenSSL brings a function of its own. */
+int idm_settings_subject_fits(const char *text);
 
 #define IDM_SETTINGS_ROWS_MAX 64
 extern const struct idm_settings_row idm_settings_rows[];
 extern const size_t idm_settings_row_count;
 
 /* Puts the value of `raw`, or the row's default where it is not set or empty, into *settings. An
- * invalid one leaves the default and sets settings->invalid. */
-void idm_settings_apply(struct idm_settings *settings, const struct idm_settings_row *row,
-                        const struct idm_settings_raw *raw);
+ * invalid one leaves the default and sets settings->invalid. 0, or MEMORY: the default is there, and says
+ * nothing about the value. */
+int idm_settings_apply(struct idm_settings *settings, const struct idm_settings_row *row,
+                       const struct idm_settings_raw *raw);
 
 /* What concerns several keys at once: handles that must differ, keys that need each other. `raw`
  * says in which file and line. */

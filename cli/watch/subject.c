@@ -3,7 +3,7 @@
  * here, and boot, which makes them, says what is wrong with a subject. */
 #include "backends/platform/settings_value.h"
 
-bool idm_settings_subject_fits(const char *text)
+int idm_settings_subject_fits(const char *text)
 {
-    return *text != 0;
+    return *text ? 0 : IDM_E_SETTINGS;
 }

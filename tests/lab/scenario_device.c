@@ -29,7 +29,8 @@ static void check_value(struct lab_reader *reader, const struct idm_settings_row
 {
     struct idm_settings settings = {0};
     struct idm_settings_raw raw = {.value = (char *)node->data.scalar.value};
-    idm_settings_apply(&settings, row, &raw);
+    if (idm_settings_apply(&settings, row, &raw))
+        abort();
     if (!settings.invalid || reader->bad_setting)
         return;
     reader->bad_setting = node;

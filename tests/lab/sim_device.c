@@ -47,7 +47,8 @@ static void apply_settings(struct idm_settings *ret, const struct lab_setting *l
             raw[row].line = i + 1;
             (void)snprintf(raw[row].file, sizeof raw[row].file, "/etc/idmode/idmode.conf");
         }
-        idm_settings_apply(ret, &idm_settings_rows[row], &raw[row]);
+        if (idm_settings_apply(ret, &idm_settings_rows[row], &raw[row]))
+            abort();
     }
     idm_settings_check(ret, raw);
     free(raw);
