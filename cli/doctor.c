@@ -66,7 +66,22 @@ static const char *why_not_sealed(const struct idm_facts *f)
     return f->seal == IDM_SEAL_FRESH ? "it is sealed already; the TPM must be reset once" : NULL;
 }
 
-static void look_at_bootenv(json_t *findings, const struct idm_session *s)
+/* Whose word it is: an environment that says nothing leaves it to the record. */
+static const char *trial_words(const struct idm_facts *f, const struct idm_bootenv *env)
+{
+    if (env->trial == IDM_YES)
+        return "yes, by the boot environment";
+    if (env->trial == IDM_NO)
+        return "no, by the boot environment";
+    if (env->state == IDM_BOOTENV_IS_UNREADABLE)
+        return "unknown: the boot environment cannot be read";
+    return f->trial == IDM_FACT_NO
+               ? "no: the record knows of no installation that runs and waits for its commit"
+               : "unknown: by the record what runs was installed, and waits for its commit";
+}
+
+static void look_at_bootenv(json_t *findings, const struct idm_session *s,
+                            const struct idm_facts *f)
 {
     struct idm_bootenv env = {0};
     char text[160];
@@ -76,11 +91,12 @@ static void look_at_bootenv(json_t *findings, const struct idm_session *s)
     line(findings, "running slot", text);
     if (env.said[0])
         line(findings, "boot environment", env.said);
+    if (f->evidence == IDM_EVIDENCE_READABLE && f->record != IDM_RECORD_NEWER)
+        line(findings, "trial", trial_words(f, &env));
 }
 
 static void look_at_images(json_t *findings, const struct idm_facts *f)
 {
-    line(findings, "trial", idm_tri_word(f->trial));
     line(findings, "may a legacy image boot", f->legacy_may_boot ? "yes" : "no");
     line(findings, "open installation", f->install_open ? "yes" : "no");
     const char *why = why_not_sealed(f);
@@ -198,7 +214,7 @@ int idm_command_doctor(const struct idm_options *options)
     look_at_files(findings, f);
     look_at_chip(findings, f, idm_engine_record(s.engine));
     look_at_certificate(findings, &s);
-    look_at_bootenv(findings, &s);
+    look_at_bootenv(findings, &s, f);
     look_at_images(findings, f);
     if (s.settings.invalid)
         line(findings, "configuration", s.settings.invalid_error.why);

@@ -79,8 +79,6 @@ static int ask_uboot(struct query *query, struct idm_error *err)
     idm_vars_parse(&query->vars, query->result.out);
     query->said.trial = idm_vars_trial(&query->vars, query->settings);
     idm_vars_slot(&query->vars, query->said.slot);
-    idm_vars_explain(&query->vars, query->settings, query->said.trial, query->said.said,
-                     sizeof query->said.said);
     return 0;
 }
 
@@ -253,6 +251,9 @@ int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
     }
     find_slot(query, ret->slot);
     find_other(query, ret->slot, ret->other);
+    if (r == 0 && query->settings->bootenv_backend == IDM_BOOTENV_UBOOT && !ret->said[0])
+        idm_vars_explain(&query->vars, settings, ret->trial, ret->other, ret->said,
+                         sizeof ret->said);
     ret->trial = idm_vars_believed(&query->vars, ret->trial, ret->other);
     free(query);
     return r < 0 ? IDM_E_BOOTENV : 0;

@@ -85,6 +85,26 @@ void idm_vars_parse(struct idm_vars *vars, const char *text)
     }
 }
 
+/* ---- slot -------------------------------------------------------------------------------------*/
+
+/* The variable that names the slot to boot; NULL, and an empty name: none does. */
+static const struct idm_var *named_by(const struct idm_vars *vars,
+                                      char ret_slot[IDM_SLOT_NAME_SIZE])
+{
+    for (size_t i = 0; i < sizeof slot_variables / sizeof *slot_variables; i++) {
+        const struct idm_var *var = existing(vars, slot_variables[i]);
+        if (var && var->readable && idm_slot_name(var->value, strlen(var->value), ret_slot))
+            return var;
+    }
+    ret_slot[0] = 0;
+    return NULL;
+}
+
+void idm_vars_slot(const struct idm_vars *vars, char ret_slot[IDM_SLOT_NAME_SIZE])
+{
+    (void)named_by(vars, ret_slot);
+}
+
 /* ---- trial ------------------------------------------------------------------------------------*/
 
 /* A whole number, as U-Boot reads one. */
@@ -203,8 +223,21 @@ static const char *why_unknown(const struct idm_vars *vars, const struct idm_set
     return "no value that means anything in this scheme: nothing is known";
 }
 
+/* ", bootslot=A names the slot that does not run, so all of it is of another time: nothing is known" */
+static void explain_other_time(const struct idm_vars *vars, char *text, size_t size)
+{
+    char named[IDM_SLOT_NAME_SIZE];
+    const struct idm_var *by = named_by(vars, named);
+    append(text, size, ", ");
+    append(text, size, by ? by->name : "");
+    append(text, size, "=");
+    append(text, size, named);
+    append(text, size,
+           " names the slot that does not run, so all of it is of another time: nothing is known");
+}
+
 void idm_vars_explain(const struct idm_vars *vars, const struct idm_settings *settings,
-                      enum idm_tri trial, char *ret_text, size_t size)
+                      enum idm_tri trial, const char *other, char *ret_text, size_t size)
 {
     size_t read = 0;
     ret_text[0] = 0;
@@ -217,19 +250,13 @@ void idm_vars_explain(const struct idm_vars *vars, const struct idm_settings *se
         append(ret_text, size, "=");
         append(ret_text, size, var->readable ? var->value : "(too long)");
     }
+    if (idm_vars_believed(vars, trial, other) != trial) {
+        explain_other_time(vars, ret_text, size);
+        return;
+    }
     append(ret_text, size, read ? ": " : "");
     append(ret_text, size,
            trial == IDM_YES  ? "an update is on trial"
            : trial == IDM_NO ? "nothing is on trial"
                              : why_unknown(vars, settings, read));
-}
-
-void idm_vars_slot(const struct idm_vars *vars, char ret_slot[IDM_SLOT_NAME_SIZE])
-{
-    for (size_t i = 0; i < sizeof slot_variables / sizeof *slot_variables; i++) {
-        const struct idm_var *var = existing(vars, slot_variables[i]);
-        if (var && var->readable && idm_slot_name(var->value, strlen(var->value), ret_slot))
-            return;
-    }
-    ret_slot[0] = 0;
 }

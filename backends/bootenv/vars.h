@@ -30,11 +30,12 @@ void idm_vars_parse(struct idm_vars *vars, const char *text);
 /* bootenv.h has the table. */
 enum idm_tri idm_vars_trial(const struct idm_vars *vars, const struct idm_settings *settings);
 
-/* Slot named by a variable; empty when none names one. */
-/* For people: the variables that speak of a trial, and what was concluded from them (`trial`, as above). */
+/* For people: the variables that speak of a trial, and what was concluded from them: `trial`, as above,
+ * or why that is not believed where the other slot is `other` (idm_vars_believed). */
 void idm_vars_explain(const struct idm_vars *vars, const struct idm_settings *settings,
-                      enum idm_tri trial, char *ret_text, size_t size);
+                      enum idm_tri trial, const char *other, char *ret_text, size_t size);
 
+/* Slot named by a variable; empty when none names one. */
 void idm_vars_slot(const struct idm_vars *vars, char ret_slot[IDM_SLOT_NAME_SIZE]);
 
 /* What that trial is worth in a system whose other slot is `other` (empty: unknown): an environment that
