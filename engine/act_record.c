@@ -294,34 +294,42 @@ int idm_do_record_legacy(struct idm_engine *e, struct idm_error *err)
     return idm_write_record(e, err);
 }
 
-int idm_do_record_tpm_identity(struct idm_engine *e, struct idm_error *err)
+/* No record: the certificate in the config directory is that of our handle's key. */
+static int note_found(struct idm_engine *e, struct idm_error *err)
 {
     struct idm_record *r = &e->record;
     struct idm_tpm_object_info device = {0};
     struct idm_tpm_object_info parent = {0};
     const struct idm_backends *be = e->be;
+    uint64_t value = 0;
+    int rc = be->tpm_object(be->self, r->device_handle, IDM_ROLE_DEVICE, &device, err);
+    if (rc == 0)
+        rc = be->tpm_object(be->self, r->parent_handle, IDM_ROLE_PARENT, &parent, err);
+    if (rc)
+        return rc;
+    memcpy(r->device_name, device.name, IDM_NAME_SIZE);
+    memcpy(r->parent_name, parent.name, IDM_NAME_SIZE);
+    memcpy(r->tpm_spki, device.key.spki, IDM_SHA256_SIZE);
+    memcpy(r->tpm_cert, e->config_cert.info.sha256, IDM_SHA256_SIZE);
+    r->origin = device.what == IDM_OBJECT_IMPORTED ? IDM_KEY_IMPORTED : 0;
+    r->algorithm = (uint8_t)device.key.algorithm;
+    rc = be->tpm_counter_read(be->self, r->counter_index, &value, err);
+    if (rc && rc != IDM_E_TPM_EMPTY && rc != IDM_E_TPM_TAKEN)
+        return rc; /* a chip that is busy for a moment must not cost the witness */
+    r->has_witness = rc == 0;
+    r->witness = value;
+    r->legacy_seen = 1;
+    return idm_layout(e).legacy == IDM_LEGACY_NONE ? 0 : idm_find_sealed_pair(e, err);
+}
+
+int idm_do_record_tpm_identity(struct idm_engine *e, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
     bool found = !e->recorded;
     idm_begin_record(e);
-    if (found) { /* no record: the certificate in the config directory is that of our handle's key
-                  */
-        uint64_t value = 0;
-        int rc = be->tpm_object(be->self, r->device_handle, IDM_ROLE_DEVICE, &device, err);
-        if (rc == 0)
-            rc = be->tpm_object(be->self, r->parent_handle, IDM_ROLE_PARENT, &parent, err);
-        if (rc)
-            return rc;
-        memcpy(r->device_name, device.name, IDM_NAME_SIZE);
-        memcpy(r->parent_name, parent.name, IDM_NAME_SIZE);
-        memcpy(r->tpm_spki, device.key.spki, IDM_SHA256_SIZE);
-        memcpy(r->tpm_cert, e->config_cert.info.sha256, IDM_SHA256_SIZE);
-        r->origin = device.what == IDM_OBJECT_IMPORTED ? IDM_KEY_IMPORTED : 0;
-        r->algorithm = (uint8_t)device.key.algorithm;
-        rc = be->tpm_counter_read(be->self, r->counter_index, &value, NULL);
-        r->has_witness = rc == 0;
-        r->witness = value;
-        r->legacy_seen = 1;
-    }
-    int rc = note_chip(e, err);
+    int rc = found ? note_found(e, err) : 0;
+    if (rc == 0)
+        rc = note_chip(e, err);
     if (rc)
         return rc;
     idm_enter_next(e);

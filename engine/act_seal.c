@@ -60,13 +60,12 @@ static int seal_pair(struct idm_engine *e, const struct idm_bytes *key,
     return rc;
 }
 
-static int unseal_file(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret_key,
-                       struct idm_bytes *ret_cert, struct idm_error *err)
+static int open_envelope(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret_key,
+                         struct idm_bytes *ret_cert, struct idm_key_info *ret_key_info,
+                         struct idm_cert_info *ret_cert_info, struct idm_error *err)
 {
     _cleanup_bytes_ struct idm_bytes envelope = {0};
     _cleanup_bytes_ struct idm_bytes packed = {0};
-    struct idm_key_info key = {0};
-    struct idm_cert_info cert = {0};
     const struct idm_backends *be = e->be;
     int rc = be->file_read(be->self, file, &envelope, err);
     if (rc == 0)
@@ -74,14 +73,61 @@ static int unseal_file(struct idm_engine *e, enum idm_file file, struct idm_byte
     if (rc == 0)
         rc = unpack_pair(&packed, ret_key, ret_cert, err);
     if (rc == 0)
-        rc = be->key_inspect(be->self, ret_key, &key, err);
-    if (rc == 0)
-        rc = be->cert_inspect(be->self, ret_cert, &cert, err);
+        rc = be->key_inspect(be->self, ret_key, ret_key_info, err);
+    return rc ? rc : be->cert_inspect(be->self, ret_cert, ret_cert_info, err);
+}
+
+static int unseal_file(struct idm_engine *e, enum idm_file file, struct idm_bytes *ret_key,
+                       struct idm_bytes *ret_cert, struct idm_error *err)
+{
+    struct idm_key_info key = {0};
+    struct idm_cert_info cert = {0};
+    int rc = open_envelope(e, file, ret_key, ret_cert, &key, &cert, err);
     if (rc == 0 && (!idm_same(key.spki, e->record.software_spki, IDM_SHA256_SIZE) ||
                     !idm_same(cert.sha256, e->record.software_cert, IDM_SHA256_SIZE)))
         rc = idm_fail(err, IDM_E_MISMATCH, "unseal the legacy pair",
                       "the envelope holds another pair than the record names");
     return rc;
+}
+
+/* That this envelope is none, or another chip's; not that it could not be opened now. */
+static bool is_no_envelope(int rc)
+{
+    return rc == IDM_E_ABSENT || rc == IDM_E_CORRUPT || rc == IDM_E_MISMATCH ||
+           rc == IDM_E_TPM_UNFIT || rc == IDM_E_TPM_EMPTY;
+}
+
+static int note_sealed(struct idm_engine *e, const struct idm_key_info *key,
+                       const struct idm_cert_info *cert, struct idm_error *err)
+{
+    struct idm_record *r = &e->record;
+    struct idm_tpm_info info = {0};
+    int rc = e->be->tpm_info(e->be->self, &info, err);
+    if (rc)
+        return rc;
+    memcpy(r->software_spki, key->spki, IDM_SHA256_SIZE);
+    memcpy(r->software_cert, cert->sha256, IDM_SHA256_SIZE);
+    r->seal = IDM_SEAL_FRESH;
+    r->seal_reset_count = info.reset_count;
+    r->ever_plain = 1; /* nobody remembers */
+    return 0;
+}
+
+int idm_find_sealed_pair(struct idm_engine *e, struct idm_error *err)
+{
+    static const enum idm_file files[] = {IDM_F_PERSIST_SEALED, IDM_F_CONFIG_SEALED};
+    for (size_t i = 0; i < 2; i++) {
+        _cleanup_bytes_ struct idm_bytes key = {0};
+        _cleanup_bytes_ struct idm_bytes cert = {0};
+        struct idm_key_info key_info = {0};
+        struct idm_cert_info cert_info = {0};
+        int rc = open_envelope(e, files[i], &key, &cert, &key_info, &cert_info, err);
+        if (rc == 0 && idm_same(key_info.spki, cert_info.spki, IDM_SHA256_SIZE))
+            return note_sealed(e, &key_info, &cert_info, err);
+        if (rc && !is_no_envelope(rc))
+            return rc;
+    }
+    return 0;
 }
 
 static int unseal_pair(struct idm_engine *e, struct idm_bytes *ret_key, struct idm_bytes *ret_cert,

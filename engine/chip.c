@@ -421,14 +421,51 @@ static void ask_replaced(struct idm_engine *e)
     e->chip.replaced_knows_us = e->be->tpm_counter_read(e->be->self, index, &value, NULL) == 0;
 }
 
-/* May a factory reset begin now that would use TPM2_Clear? */
-static bool reset_by_clear(const struct idm_engine *e)
+/* May a factory reset begin now, and would it use TPM2_Clear? */
+static bool reset_may_begin(const struct idm_engine *e, bool *ret_clears)
 {
-    if (e->record.state == IDM_S_resetting)
+    bool asked = e->ask && (e->ask->kind == IDM_REQ_RESET || e->ask->kind == IDM_REQ_RELEASE_NEW);
+    *ret_clears = asked ? e->ask->clears : e->settings->reset == IDM_RESET_CLEAR;
+    return e->record.state != IDM_S_resetting && (asked || e->files[IDM_F_RESET_REQUESTED].rc == 0);
+}
+
+/* Does something of ours stand there that only the owner can remove? Without an answer: not known. */
+static bool keeps_ours(struct idm_engine *e, uint32_t handle, enum idm_tpm_role role)
+{
+    struct idm_tpm_object_info info = {0};
+    return e->be->tpm_object(e->be->self, handle, role, &info, NULL) == 0 &&
+           idm_is_ours(e, &info) && !idm_record_is_foreign(&e->record, info.name);
+}
+
+/* The owner's authorisation is another's: what stands at our handles cannot be evicted, and a new parent
+ * cannot be made. Only a key file under a storage root key that is there can be replaced then. */
+static bool owner_refuses_rekey(struct idm_engine *e)
+{
+    uint8_t name[IDM_NAME_SIZE];
+    struct idm_tpm_object_info srk = {0};
+    struct idm_tpm_layout layout = idm_layout(e);
+    const struct idm_backends *be = e->be;
+    if (be->tpm_srk_name(be->self, IDM_TPM_PRIMARY, name, NULL) != IDM_E_TPM_OWNED)
         return false;
-    if (e->ask && (e->ask->kind == IDM_REQ_RESET || e->ask->kind == IDM_REQ_RELEASE_NEW))
-        return e->ask->clears;
-    return e->files[IDM_F_RESET_REQUESTED].rc == 0 && e->settings->reset == IDM_RESET_CLEAR;
+    if (keeps_ours(e, layout.device_handle, IDM_ROLE_DEVICE) ||
+        (!e->record.weak_parent && keeps_ours(e, layout.parent_handle, IDM_ROLE_PARENT)))
+        return true;
+    int rc = be->tpm_object(be->self, e->settings->srk_handle, IDM_ROLE_PARENT, &srk, NULL);
+    if (rc == 0)
+        rc = be->tpm_srk_name(be->self, e->settings->srk_handle, name, NULL);
+    return rc != 0 || srk.may_lock;
+}
+
+/* What stands in a reset's way must be seen before anything is destroyed. */
+static void ask_for_reset(struct idm_engine *e)
+{
+    bool clears = false;
+    if (e->chip.chip != IDM_CHIP_USABLE || !reset_may_begin(e, &clears))
+        return;
+    if (clears)
+        e->chip.clear_refused = e->be->tpm_may_clear(e->be->self, NULL) != 0;
+    if (!clears || (e->chip.clear_refused && !e->ask)) /* an installer's: by the other way, then */
+        e->chip.rekey_refused = owner_refuses_rekey(e);
 }
 
 void idm_ask_chip(struct idm_engine *e)
@@ -452,6 +489,5 @@ void idm_ask_chip(struct idm_engine *e)
         ask_recorded(e);
     ask_replaced(e);
     ask_reset_count(e);
-    if (reset_by_clear(e) && e->chip.chip == IDM_CHIP_USABLE)
-        e->chip.clear_refused = e->be->tpm_may_clear(e->be->self, NULL) != 0;
+    ask_for_reset(e);
 }

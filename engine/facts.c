@@ -193,6 +193,7 @@ static void chip_facts(struct idm_engine *e, struct idm_facts *f)
     f->witness_owed =
         !r->has_witness && r->owned & IDM_OWNED_BY_ANOTHER && !idm_record_has_foreign(r);
     f->clear_refused = e->chip.clear_refused;
+    f->rekey_refused = e->chip.rekey_refused;
     f->cert_lost = idm_tpm_cert_is_lost(e);
     f->chip_forgot = e->chip.forgot;
     f->key_given = r->origin != 0;

@@ -52,6 +52,7 @@ struct idm_chip_view {
     bool forgot;
     bool given_at_handle; /* the key that is being adopted, or was imported, is at its handle */
     bool clear_refused;   /* asked only for a reset by TPM2_Clear */
+    bool rekey_refused;   /* asked only for any other */
     bool has_reset_count;
     uint32_t reset_count;
 };
@@ -228,6 +229,11 @@ void idm_raise_epoch(struct idm_engine *e, const uint8_t previous_cert[IDM_SHA25
 void idm_bury_tpm_identity(struct idm_record *r);
 /* A key whose file was written may stand in the chip though no record names it yet. */
 void idm_bury_key_files(struct idm_engine *e);
+
+/* ---- act_seal.c ---- */
+/* Without a record: the pair in the first envelope that opens under our parent becomes the record's. None
+ * that does is no error. What unsealing may give, but for what says that it is none. */
+int idm_find_sealed_pair(struct idm_engine *e, struct idm_error *err) IDM_NODISCARD;
 
 /* ---- act_given.c ---- */
 /* Looks into the key that is asked to become the device's: e->given. */

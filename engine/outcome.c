@@ -75,7 +75,7 @@ static uint64_t standing_reasons(const struct idm_engine *e)
         reasons |= bit(IDM_R_tpm_malfunction);
     if (r->legacy_changed)
         reasons |= bit(IDM_R_legacy_changed);
-    if (r->owned & IDM_OWNED_BY_ANOTHER && tpm_active)
+    if ((r->owned & IDM_OWNED_BY_ANOTHER && tpm_active) || (f->rekey_refused && f->reset_requested))
         reasons |= bit(IDM_R_tpm_owned);
     if ((idm_record_key_is_weak(r) && tpm_active) || r->owned & IDM_OWNED_OUTLIVED)
         reasons |= bit(IDM_R_reset_weak);

@@ -292,7 +292,9 @@ int idm_do_record_install(struct idm_engine *e, struct idm_error *err)
     const struct idm_target *t = e->target;
     struct idm_record *r = &e->record;
     const char *slot = t->slot[0] ? t->slot : e->images.other;
-    bool on_trial = e->bootenv.trial != IDM_NO && open_trial(e);
+    /* What runs may be what the open installation wrote, while nobody can say which slot this is. */
+    bool may_run = slots_unknown(e) && r->install.open;
+    bool on_trial = e->bootenv.trial != IDM_NO && (open_trial(e) || may_run);
     uint8_t open = IDM_INSTALL_OPEN | (on_trial ? IDM_INSTALL_ON_TRIAL : 0);
     r->install = (struct idm_install){.open = open, .kind = (uint8_t)t->kind, .format = t->format};
     (void)snprintf(r->install.slot, sizeof r->install.slot, "%s", slot);

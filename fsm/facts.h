@@ -161,8 +161,11 @@ struct idm_facts {
     bool keeps_one;         /* controller-keeps = one */
     bool reset_clears;      /* reset = clear, as recorded with the open reset */
     bool clear_refused; /* the reset that is asked for needs TPM2_Clear, and the chip refuses it */
-    bool witnessed;     /* the record has a witness */
-    bool witness_owed;  /* it has none, for want of the owner's authorisation or of the index */
+    bool
+        rekey_refused; /* the reset that is asked for removes keys and makes new ones, and the owner of
+                           the chip lets us do neither */
+    bool witnessed;    /* the record has a witness */
+    bool witness_owed;    /* it has none, for want of the owner's authorisation or of the index */
     bool reset_requested; /* an installer left reset-requested */
 
     bool clock_good;

@@ -274,11 +274,18 @@ RAISED(legacy_pair_lost)
            !f->legacy_unwanted && f->proof == IDM_PROOF_GIVEN;
 }
 
+/* In tpm no pair belongs into the store. What a plan that was cut left there the record need not know. */
+static bool left_in_store(const struct idm_facts *f)
+{
+    return f->state == IDM_S_tpm &&
+           (f->store_key != IDM_COPY_ABSENT || f->store_cert != IDM_COPY_ABSENT);
+}
+
 RAISED(legacy_gone_unwanted)
 {
     REQUEST_UNUSED;
-    return f->state == IDM_S_tpm_dual && way_back_safe(f) && f->legacy_unwanted &&
-           f->proof == IDM_PROOF_GIVEN;
+    bool due = f->state == IDM_S_tpm_dual || left_in_store(f);
+    return due && way_back_safe(f) && f->legacy_unwanted && f->proof == IDM_PROOF_GIVEN;
 }
 
 RAISED(legacy_gone)
@@ -294,9 +301,7 @@ RAISED(seal_matured)
     REQUEST_UNUSED;
     bool due = f->state == IDM_S_tpm_dual && !f->legacy_unwanted && f->seal_allowed &&
                f->seal == IDM_SEAL_MATURE;
-    /* What an unseal that was cut left, and nobody waits for any more. */
-    bool leftover = f->state == IDM_S_tpm && f->seal != IDM_SEAL_NONE &&
-                    (f->store_key == IDM_COPY_GOOD || f->store_cert == IDM_COPY_GOOD);
+    bool leftover = f->seal != IDM_SEAL_NONE && left_in_store(f);
     return (due || leftover) && way_back_safe(f) && f->proof == IDM_PROOF_GIVEN;
 }
 
@@ -312,7 +317,7 @@ RAISED(reset_wanted)
 {
     REQUEST_UNUSED;
     bool chip = f->chip == IDM_CHIP_USABLE || f->chip == IDM_CHIP_CLEARED;
-    return reset_left(f) && chip;
+    return reset_left(f) && chip && !f->rekey_refused;
 }
 
 RAISED(reset_wanted_soft)

@@ -11,9 +11,18 @@ static bool installing(const struct idm_request *r, bool legacy)
     return r->kind == IDM_REQ_PRE_INSTALL && r->target_legacy == legacy;
 }
 
-static bool blind(const struct idm_facts *f)
+/* What the boot loop before it could not restore, for a moment's trouble, must be restored first: the
+ * record's copy would make the wiped file system look like one where somebody deleted the certificate. */
+static bool wiped(const struct idm_facts *f, const struct idm_request *r)
 {
-    return f->evidence != IDM_EVIDENCE_READABLE;
+    bool restored = holds_pair(f->state) || f->state == IDM_S_tpm;
+    return restored && (idm_raised_config_wiped(f, r) || idm_raised_config_wiped_sealed(f, r));
+}
+
+static bool blind(const struct idm_facts *f, const struct idm_request *r)
+{
+    /* A factory reset leads out of everything that can be read. */
+    return f->evidence != IDM_EVIDENCE_READABLE || (wiped(f, r) && r->kind != IDM_REQ_RESET);
 }
 
 /* A repeated pre-install is not late where its work is still to be done. */
@@ -24,7 +33,7 @@ static bool late(const struct idm_facts *f, const struct idm_request *r)
 
 RAISED(hook_late)
 {
-    return late(f, r) && !blind(f);
+    return late(f, r) && !blind(f, r);
 }
 
 static bool is_hook(const struct idm_request *r)
@@ -36,19 +45,19 @@ static bool is_hook(const struct idm_request *r)
 
 RAISED(request_blind)
 {
-    return blind(f) && !is_hook(r) && r->kind != IDM_REQ_RELEASE_RETRY;
+    return blind(f, r) && !is_hook(r) && r->kind != IDM_REQ_RELEASE_RETRY;
 }
 
 RAISED(hook_blind)
 {
-    return blind(f) && is_hook(r) && !installing(r, true);
+    return blind(f, r) && is_hook(r) && !installing(r, true);
 }
 
 RAISED(pre_install_impossible)
 {
     if (!installing(r, true))
         return false;
-    if (blind(f)) /* what the old image would find there cannot be seen */
+    if (blind(f, r)) /* what the old image would find there cannot be seen */
         return true;
     if (f->state == IDM_S_blank)
         return false;
@@ -69,22 +78,22 @@ RAISED(pre_install_legacy)
 
 RAISED(pre_install_aware)
 {
-    return installing(r, false) && !late(f, r) && !blind(f);
+    return installing(r, false) && !late(f, r) && !blind(f, r);
 }
 
 RAISED(post_install)
 {
-    return !r->late && !blind(f) && r->kind == IDM_REQ_POST_INSTALL;
+    return !r->late && !blind(f, r) && r->kind == IDM_REQ_POST_INSTALL;
 }
 
 RAISED(install_failed)
 {
-    return !r->late && !blind(f) && r->kind == IDM_REQ_INSTALL_FAILED;
+    return !r->late && !blind(f, r) && r->kind == IDM_REQ_INSTALL_FAILED;
 }
 
 RAISED(committed)
 {
-    return !r->late && !blind(f) && r->kind == IDM_REQ_COMMITTED;
+    return !r->late && !blind(f, r) && r->kind == IDM_REQ_COMMITTED;
 }
 
 RAISED(rollback_announced)
@@ -121,7 +130,13 @@ const char *idm_reset_obstacle(const struct idm_facts *f, const struct idm_reque
     if (f->chip != IDM_CHIP_USABLE && f->chip != IDM_CHIP_CLEARED)
         return "the TPM that holds the old key does not do its part: without it only by an "
                "operator's word, --without-tpm REASON";
-    return f->clear_refused ? "the TPM refuses to be cleared: use --reset rekey" : NULL;
+    if (f->clear_refused)
+        return "the TPM refuses to be cleared: use --reset rekey";
+    return f->rekey_refused
+               ? "the TPM's owner authorisation is another's: the old key would stay, or no new "
+                 "one "
+                 "be made; set owner-auth-file, or use --reset clear, or --without-tpm REASON"
+               : NULL;
 }
 
 RAISED(reset_refused)

@@ -16,6 +16,7 @@
 #define OLD_DISK       "an old copy of the disk may name dead keys: nothing is derived from it"
 #define SLOTS          "what may boot next decides what may be given up: it is noted first"
 #define NO_PAIR_YET    "no pair is recorded yet, or it is being destroyed"
+#define LEFTOVER       "a plan that was cut left a copy in the store: nobody waits for it, so it goes"
 #define NO_PLAIN       "no plain key is kept in this state"
 #define NEW_CHIP       "no identity depends on the chip yet"
 #define NO_CHIP_NEEDED "the active identity needs no chip"

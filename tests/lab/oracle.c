@@ -324,13 +324,22 @@ static void note_install(struct lab_oracle *o, const struct lab_step *step,
 }
 
 static void note_trial(struct lab_oracle *o, const struct lab_step *step,
-                       const struct lab_result *result, const struct lab_sight *before)
+                       const struct lab_result *result, const struct lab_sight *before,
+                       const struct lab_sight *after)
 {
-    bool heard = before->aware && before->powered && step->install.pre_install &&
-                 !result->was_cut && step->install.late != LAB_PRE_INSTALL;
+    bool called = before->aware && before->powered && step->install.pre_install &&
+                  step->install.late != LAB_PRE_INSTALL;
+    bool heard = called && !result->was_cut;
+    /* Until it is finished the trial is the earlier one, that goes on or that the next boot begins, and
+     * nobody wrote the environment. */
+    bool armed = after->powered && !step->install.write_fails &&
+                 step->install.killed == LAB_PHASE_NONE && result->exit_code == IDM_EXIT_DONE;
+    bool earlier = before->trial == IDM_YES || before->next_slot != before->slot;
+    o->install_heard |= called; /* a fault in it may come too late */
+    if (!armed && earlier)
+        return;
     o->trial_ended_by_word = o->bootenv_harmed = false;
     o->trial_unheard = !heard || (o->trial_unheard && before->trial == IDM_YES);
-    o->install_heard |= heard;
 }
 
 static bool is_reset(const struct lab_step *step)
@@ -342,12 +351,15 @@ static bool is_reset(const struct lab_step *step)
 
 /* It has begun when there is something durable of it: the request, the intent, or what came out. */
 static void note_reset_begun(struct lab_oracle *o, const struct lab_step *step,
-                             const struct lab_sight *before, const struct lab_sight *after)
+                             const struct lab_result *result, const struct lab_sight *before,
+                             const struct lab_sight *after)
 {
     bool heard = before->aware || !before->powered;
-    bool ran_through =
-        is_reset(step) && heard &&
+    bool moved =
         !(before->recorded && after->recorded && before->recorded_epoch == after->recorded_epoch);
+    /* What changed may also be an earlier cause's, and the reset have failed before it began. */
+    bool ran_through = is_reset(step) && heard &&
+                       (result->resetting == IDM_UNKNOWN ? moved : result->resetting == IDM_YES);
     bool taken = before->reset_requested && !after->reset_requested && lab_idmode_ran(step, after);
     if (after->reset_requested || taken || ran_through ||
         (after->recorded && after->recorded_state == IDM_S_resetting))
@@ -368,14 +380,16 @@ static void note_step(struct lab_oracle *o, const struct lab_step *step,
         note_damage(o, step, before);
     if (!refused) {
         note_request(o, step);
-        note_reset_begun(o, step, before, after);
+        note_reset_begun(o, step, result, before, after);
     }
     if (step->action == LAB_DO_install) {
-        note_trial(o, step, result, before);
+        note_trial(o, step, result, before, after);
         note_install(o, step, before, after);
     }
     if (step->action == LAB_DO_hook && step->phase == LAB_COMMIT)
         o->trial_ended_by_word = true;
+    if (step->action == LAB_DO_hook && step->phase == LAB_PRE_INSTALL)
+        o->install_heard = true;
     if (step->action == LAB_DO_commit && step->hooks)
         o->install_heard = false;
     if (step->action == LAB_DO_snapshot)

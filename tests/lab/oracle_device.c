@@ -27,9 +27,10 @@ static bool legacy_view_kept(const struct lab_oracle *o, const struct lab_step *
 {
     bool present = lab_legacy_present(after);
     bool unheard = o->legacy_unannounced || o->legacy_unrecorded;
-    /* A factory reset takes the pair away; with that policy it makes none. */
+    /* A factory reset, an operator's release too, takes the pair away; with that policy it makes none. */
+    bool anew = step->action == LAB_DO_hold_clear && strcmp(step->word, "new-identity") == 0;
     bool unwanted =
-        o->legacy_key == IDM_LEGACY_NONE && (o->causes & LAB_CAUSE_RESET || o->reset_open);
+        o->legacy_key == IDM_LEGACY_NONE && (o->causes & LAB_CAUSE_RESET || o->reset_open || anew);
     if (!o->provisioned || !present || unheard || unwanted || resetting(o, after) ||
         !lab_idmode_ran(step, after))
         return true;

@@ -43,11 +43,19 @@ static bool epoch_fits(struct lab_oracle *o, const struct lab_sight *after,
     return true;
 }
 
-static bool is_dead(const struct lab_oracle *o, const char *spki)
+/* A key that was left in a chip, by an operator's word, is out of reach: an older disk that names it, or
+ * another word, may bring it back. Then it is dead no more. */
+static bool is_dead(struct lab_oracle *o, const char *spki)
 {
-    for (size_t i = 0; i < o->dead_count; i++)
-        if (strcmp(o->dead[i].spki, spki) == 0)
+    for (size_t i = 0; i < o->dead_count; i++) {
+        struct lab_dead *dead = &o->dead[i];
+        if (strcmp(dead->spki, spki) != 0)
+            continue;
+        if (!dead->left || !(o->restored || o->causes & LAB_CAUSE_OPERATOR))
             return true;
+        *dead = o->dead[--o->dead_count];
+        return false;
+    }
     return false;
 }
 

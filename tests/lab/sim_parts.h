@@ -73,6 +73,7 @@ struct lab_world {
 
     struct idm_outcome concluded; /* of the last engine run in this boot */
     bool ran_idmode;              /* in this step */
+    bool was_resetting;           /* in this step, by the record */
     int exit_code;
     unsigned long writes;
     size_t trace_size;

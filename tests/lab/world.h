@@ -101,6 +101,9 @@ struct lab_result {
     unsigned long calls;   /* of the backends; the simulated world alone counts them */
     bool minted;           /* a legacy image made a new pair */
     long issued;           /* certificates that idmode issued; -1: this world does not count them */
+    enum idm_tri
+        resetting; /* did a record on the disk say so at any time in it? UNKNOWN after a cut,
+                               and where this world does not look */
     char error[LAB_SENTENCE_SIZE]; /* after -1: what of the world itself broke */
 };
 

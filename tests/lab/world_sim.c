@@ -42,6 +42,22 @@ static int take_lock(void *self, const struct idm_options *options, const char *
     return 0;
 }
 
+/* The backends' self is the simulator, which a world begins with. A factory reset may begin and end within
+ * one step: what says so is the record on the disk. */
+_Static_assert(offsetof(struct lab_world, sim) == 0, "write_seen takes the one for the other");
+
+static int write_seen(void *self, enum idm_file file, const void *data, size_t size,
+                      struct idm_error *err)
+{
+    struct lab_world *w = self;
+    int rc = w->sim.backends.file_write(self, file, data, size, err);
+    if (file == IDM_F_PERSIST_RECORD || file == IDM_F_CONFIG_RECORD) {
+        const struct idm_record *record = lab_sim_record(w);
+        w->was_resetting |= record && record->state == IDM_S_resetting;
+    }
+    return rc;
+}
+
 static int open_backends(void *self, const struct idm_options *options,
                          const struct idm_settings *settings, struct idm_backends *ret,
                          struct idm_error *err)
@@ -56,6 +72,7 @@ static int open_backends(void *self, const struct idm_options *options,
                    strcmp(settings->version, "os-release") == 0 ? w->ran.version
                                                                 : settings->version);
     *ret = w->sim.backends;
+    ret->file_write = write_seen;
     if (!w->sim.traced && w->sim.fault != IDM_SIM_CUT_NAMED)
         ret->trace = NULL;
     return 0;
@@ -415,6 +432,13 @@ static void note_chip(struct lab_world *w)
     w->epoch_seen = epoch;
 }
 
+static enum idm_tri was_resetting(const struct lab_world *w)
+{
+    if (!w->was_resetting)
+        return IDM_NO;
+    return w->sim.dead ? IDM_UNKNOWN : IDM_YES;
+}
+
 static int act(struct lab_world *w, const struct lab_step *step, const struct lab_cut *cut,
                struct lab_result *ret)
 {
@@ -423,7 +447,7 @@ static int act(struct lab_world *w, const struct lab_step *step, const struct la
         return lab_sim_broke(ret->error, "the device has no power: boot it first");
     w->trace_size = 0;
     w->exit_code = 0;
-    w->ran_idmode = false;
+    w->ran_idmode = w->was_resetting = false;
     arm(w, cut);
     int rc = take(w, step, ret);
     idm_sim_arm(&w->sim, IDM_SIM_HEALTHY, 0);
@@ -435,6 +459,7 @@ static int act(struct lab_world *w, const struct lab_step *step, const struct la
     ret->issued = (long)w->sim.issued;
     ret->judged_exit = w->ran_idmode && !ret->was_cut;
     ret->exit_code = w->exit_code;
+    ret->resetting = was_resetting(w);
     w->writes = w->sim.writes;
     if (w->ran_idmode)
         note_chip(w);
@@ -450,8 +475,10 @@ void lab_sim_cut_here(struct lab_world *w, uint64_t outcome, struct lab_result *
     w->powered = false;
     w->ran_idmode = true;
     w->writes = w->sim.writes;
-    *ret = (struct lab_result){
-        .was_cut = true, .durable = w->sim.changes, .issued = (long)w->sim.issued};
+    *ret = (struct lab_result){.was_cut = true,
+                               .durable = w->sim.changes,
+                               .issued = (long)w->sim.issued,
+                               .resetting = was_resetting(w)};
     note_chip(w);
 }
 

@@ -207,7 +207,7 @@ bit restless, marker_wrong, exposed, overwritten;
 #define raised_legacy_pair_lost  (tpm_active && lv && !plain_key && !sealed && proof)
 #define raised_legacy_gone       (is_state(tpm_dual) && way_back && seal_allowed && !sealed && plain_pair && proof)
 #define raised_seal_matured      (((is_state(tpm_dual) && seal_allowed && seal_mature) || \
-        (is_state(tpm) && sealed && (s_key == r_pair || s_cert == r_pair))) && way_back && proof)
+        (is_state(tpm) && sealed && (s_key != 0 || s_cert != 0))) && way_back && proof)
 #define pending_due              (r_pending && !(r_pending_trial && pending_slot != own) && !on_trial)
 #define pending_expired          (r_pending && r_pending_trial && pending_slot != own)
 #define raised_cert_loss_due     (is_state(software) && pending_due && r_intent == I_none && usable)

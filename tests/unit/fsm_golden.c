@@ -260,6 +260,13 @@ Test(fsm_golden, legacy_images)
          (f.legacy_may_boot = false, f.install_open = true), settled, END, tpm_dual, none, settle);
     BOOT("design 4: hooks unproven", dual, (f.legacy_may_boot = false, f.seal_allowed = false),
          settled, END, tpm_dual, none, settle);
+    BOOT("I6: what a cut left in the store, of this pair or of another", tpm,
+         f.store_key = IDM_COPY_BAD, seal_matured, GO, tpm, none, give_up_plain);
+    BOOT("I6: the same, where no pair is wanted", tpm,
+         (f.store_cert = IDM_COPY_BAD, f.seal = IDM_SEAL_NONE, f.legacy_unwanted = true),
+         legacy_gone_unwanted, GO, tpm, none, give_up_unwanted);
+    BOOT("I5: not on trial", tpm, (f.store_key = IDM_COPY_GOOD, f.trial = IDM_FACT_UNKNOWN),
+         settled, END, tpm, none, settle);
     BOOT("design 8: unknown is legacy", tpm, f.legacy_may_boot = true, legacy_needed, GO, tpm_dual,
          none, unseal);
 }
@@ -271,6 +278,12 @@ Test(fsm_golden, resets)
         none, nothing);
     ASK("design 8: under the clock", tpm, f.clock_good = false, PLAIN(RESET), reset_refused, REFUSE,
         tpm, none, nothing);
+    ASK("design 6: seen before anything is destroyed", tpm, f.rekey_refused = true, PLAIN(RESET),
+        reset_refused, REFUSE, tpm, none, nothing);
+    ASK("design 6: an operator's word", tpm, f.rekey_refused = true, RESET_WITHOUT,
+        reset_requested_chip_gone, GO, resetting, none, begin_reset_soft);
+    BOOT("design 8: the same for an installer's", dual, f.reset_requested = f.rekey_refused = true,
+         settled, END, tpm_dual, none, settle);
     ASK("design 8: a dead chip never makes a device unresettable", tpm,
         (f.chip = IDM_CHIP_ABSENT, f.proof = IDM_PROOF_UNASKED), RESET_WITHOUT,
         reset_requested_chip_gone, GO, resetting, none, begin_reset_soft);
@@ -283,6 +296,10 @@ Test(fsm_golden, resets)
     BOOT("an installer's reset begins once", resetting, f.reset_requested = true,
          reset_request_taken, GO, resetting, none, forget_request);
 }
+
+#define WIPED                                                                                      \
+    (f.config_folder_gone = true, f.config_cert = f.config_key = IDM_FILE_ABSENT,                  \
+     f.config_pair_fits = false)
 
 Test(fsm_golden, migrations_and_hooks)
 {
@@ -305,6 +322,12 @@ Test(fsm_golden, migrations_and_hooks)
         pre_install_impossible, REFUSE, tpm, none, nothing);
     ASK("table: nothing else", tpm, AS_IS, PLAIN(PRE_INSTALL), pre_install_aware, GO, tpm, none,
         open_install);
+    ASK("I11: what is wiped is restored before anything is written", dual, WIPED, INSTALL_LEGACY,
+        pre_install_impossible, REFUSE, tpm_dual, none, nothing);
+    ASK("I11: the same", tpm, f.config_folder_gone = true, PLAIN(PREPARE), request_blind, REFUSE,
+        tpm, none, nothing);
+    ASK("design 8: a reset leads out of it", dual, WIPED, PLAIN(RESET), reset_requested, GO,
+        resetting, none, begin_reset);
     ASK("design 8: not \"slot empty\"", dual, AS_IS, PLAIN(INSTALL_FAILED), install_failed, GO,
         tpm_dual, none, note_failed_install);
 }
