@@ -11,6 +11,7 @@
 #include <idmode.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ int main(int argc, char *argv[])
         fprintf(stderr, "usage: client HOST PORT CA-FILE [NAME]\n");
         return 2;
     }
+    signal(SIGPIPE, SIG_IGN); /* a server that is gone is an error like others, and said */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     setvbuf(stdout, NULL, _IOLBF, 0); /* a log, also when it goes to a file */
     if (idmode_open(&id, NULL) != IDMODE_OK || idmode_use_identity(id, ctx) != IDMODE_OK) {

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define PATIENCE 10 /* seconds: a client that says nothing must not keep the others waiting */
 
@@ -64,8 +65,8 @@ int main(int argc, char *argv[])
         fprintf(stderr, "usage: server PORT CLIENTS-CA-FILE\n");
         return 2;
     }
-    signal(SIGPIPE,
-           SIG_IGN); /* a client that is gone in mid-answer ends its connection, not the server */
+    /* A client that is gone in mid-answer ends its connection, not the server. */
+    signal(SIGPIPE, SIG_IGN);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     /* The certificates of a session that goes on are not looked at again: each connection shows them. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -80,14 +81,15 @@ int main(int argc, char *argv[])
         ERR_print_errors_fp(stderr);
         return 1;
     }
-    while (BIO_do_accept(listener) == 1) {
-        BIO *connection = BIO_pop(listener);
+    for (;;) {
+        if (BIO_do_accept(listener) == 1) {
+            BIO *connection = BIO_pop(listener);
 
-        serve(ctx, connection);
-        BIO_free_all(connection);
+            serve(ctx, connection);
+            BIO_free_all(connection);
+        } else { /* a network that was down, too many open files: none of them for ever */
+            ERR_print_errors_fp(stderr);
+            sleep(1);
+        }
     }
-    BIO_free_all(listener);
-    SSL_CTX_free(ctx);
-    idmode_close(id);
-    return 1;
 }

@@ -7,7 +7,9 @@
  *
  * Variables for commands: $ROOT, $BASE (a scratch directory, where they run), $CERT, $KEY, $PEER_CERT
  * and $PEER_KEY (another party's plain files, for localhost). `serve NAME COMMAND…` starts a server in
- * the background, which is killed when the command ends; `await FILE` waits until it is there; `port`
+ * the background, which is killed when the command ends (other programs in the background end by kill -9:
+ * one that gets SIGTERM before it has become its program is still the shell, and bash then runs the shell's
+ * EXIT trap in it, which ends the servers); `await FILE` waits until it is there; `port`
  * prints a free TCP port. IDMODE_TCTI is not set: what boot used counts; tpm2-tools find the chip itself.
  */
 #ifndef IDM_TESTS_TLS_TLS_DEVICE_H

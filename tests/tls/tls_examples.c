@@ -33,10 +33,15 @@ static void certify(const char *option)
 }
 
 /* Every client with every server: each server has seen the certificate in use now, and shown it. A client
- * goes on for ever: it ends when nobody reads on. */
+ * goes on for ever: it is killed as soon as it was answered, mostly in the middle of its goodbye. */
+#define HEARD                                                                                      \
+    "heard() { i=0; until grep -q \"^$want hello\" out 2> none; do i=$((i+1));"                    \
+    " kill -0 $client 2> none && [ $i -lt 1500 ] || { cat out err *.log; return 1; };"             \
+    " sleep 0.02; done; kill -9 $client; wait $client 2> none || true; };"
+
 #define CLIENT(command)                                                                            \
-    "timeout 30 " command " localhost $at root.pem device.example 2> err | tee out | "             \
-    "grep -m 1 -q \"^$want hello\" || { cat out err *.log; exit 1; };"
+    "rm -f out; " command " localhost $at root.pem device.example > out 2> err & client=$!; "      \
+                          "heard;"
 
 #define SHOWN                                                                                      \
     "echo x | timeout 20 openssl s_client -connect localhost:$at -cert $CERT -cert_chain $CERT "   \
@@ -58,7 +63,7 @@ static void certify(const char *option)
 
 static void talk(const char *mode)
 {
-    tls(0, "MODE=%s;" SERVERS TALK, mode);
+    tls(0, "MODE=%s;" HEARD SERVERS TALK, mode);
 }
 
 Test(tls_examples, authenticate_each_other_in_either_mode)
@@ -86,7 +91,7 @@ Test(tls_examples, follow_a_move_to_the_tpm)
     cr_assert_eq(RUN("migrate", "prepare"), 0);
     certify("--prepared");
     tls(0,
-        "MODE=software;" SERVERS TALK
+        "MODE=software;" HEARD SERVERS TALK
         "$IDMODE --root $ROOT --tcti %s migrate commit; MODE=tpm;" TALK,
         device.tcti);
     status_is("tpm", "tpm-dual", "");
@@ -102,4 +107,22 @@ Test(tls_examples, a_stranger_gets_no_answer)
                    "(echo hello; sleep 0.3) | timeout 20 openssl s_client -connect localhost:$at "
                    "$how -CAfile root.pem -quiet > out 2> err || true;"
                    "if grep -q hello out; then cat out; exit 1; fi; done; done");
+}
+
+/* Clients that end or are reset at every message of a handshake, an answer and a goodbye, within it and behind
+ * it, and ones that are killed: a server answers the next one. */
+Test(tls_examples, servers_outlive_clients_that_are_gone)
+{
+    open_tls_with(SOFTWARE, CONF, false);
+    make_ca();
+    certify("");
+    tls(0, HEARD SERVERS
+        "want=$(openssl x509 -in $CERT -outform DER | sha256sum | cut -c1-64);"
+        "for at in $p $q; do"
+        " python3 $SOURCE/tests/tls/gone.py $at $CERT $KEY root.pem device.example $want"
+        " || { cat *.log; exit 1; };"
+        " for i in 1 2 3 4 5 6 7 8; do $BUILD/bin/example-client localhost $at root.pem"
+        " device.example > out 2> err & client=$!; sleep 0.00$i; kill -9 $client;"
+        " wait $client 2> none || true; done; " C_CLIENT
+        "done; for s in $servers; do kill -0 $s; done");
 }
