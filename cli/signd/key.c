@@ -21,19 +21,8 @@ static bool is(const struct idm_active_key *key, const uint8_t spki[IDM_SHA256_S
 static void let_go(struct idm_keyring *ring)
 {
     if (ring->let_go_at)
-        idm_active_let_go(ring->ctx);
+        idm_worker_let_go(ring->worker);
     ring->let_go_at = 0;
-}
-
-static int sign_with(struct idm_keyring *ring, const struct idm_active_key *key,
-                     const struct idm_to_sign *what, struct idm_signature *ret,
-                     struct idm_error *err)
-{
-    if (key->signer.tss2.size)
-        ring->let_go_at =
-            idm_signd_now_ms() +
-            (idm_tpm_is_managed(key->signer.tcti) ? IDM_SIGND_HOLD_MANAGED_MS : IDM_SIGND_HOLD_MS);
-    return idm_active_sign_direct(ring->ctx, key, what, 0, ret, err);
 }
 
 /* What was in use until now. A software key stays for a moment where the device moved to its TPM; one
@@ -67,17 +56,19 @@ static int refresh(struct idm_keyring *ring, struct idm_error *err)
     return rc;
 }
 
-int idm_keyring_sign(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZE],
-                     const struct idm_to_sign *what, struct idm_signature *ret,
-                     struct idm_error *err)
+int idm_keyring_find(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZE],
+                     struct idm_active_key **ret, struct idm_error *err)
 {
     struct idm_error failure = {0};
     int rc = refresh(ring, &failure);
     (void)idm_keyring_tidy(ring);
-    if (rc == 0 && is(ring->key, spki))
-        return sign_with(ring, ring->key, what, ret, err);
-    if (is(ring->former, spki))
-        return sign_with(ring, ring->former, what, ret, err);
+    struct idm_active_key *found = rc == 0 && is(ring->key, spki) ? ring->key
+                                   : is(ring->former, spki)       ? ring->former
+                                                                  : NULL;
+    if (found) {
+        *ret = found;
+        return 0;
+    }
     if (rc) {
         if (err)
             *err = failure;
@@ -86,6 +77,14 @@ int idm_keyring_sign(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZ
     (void)idm_fail(err, IDM_E_HELD, "sign with the device's key",
                    "the device uses another identity by now");
     return idm_advise(err, "load key and certificate again"), IDM_E_HELD;
+}
+
+void idm_keyring_uses_chip(struct idm_keyring *ring, const struct idm_active_key *key)
+{
+    if (key->signer.tss2.size)
+        ring->let_go_at =
+            idm_signd_now_ms() +
+            (idm_tpm_is_managed(key->signer.tcti) ? IDM_SIGND_HOLD_MANAGED_MS : IDM_SIGND_HOLD_MS);
 }
 
 uint32_t idm_keyring_wait(const struct idm_keyring *ring)

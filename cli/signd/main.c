@@ -87,6 +87,16 @@ static int stop_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Until SIGTERM. */
+static int serve(const struct idm_door *door, struct idm_keyring *ring, int stop,
+                 struct idm_error *err)
+{
+    int rc = idm_worker_start(&ring->worker, ring->ctx, err);
+    if (rc)
+        return rc;
+    return idm_signd_serve(door, ring, ring->worker, stop, err);
+}
+
 static int run(const struct idm_options *options, struct idm_error *err)
 {
     static struct idm_settings settings; /* large */
@@ -107,9 +117,11 @@ static int run(const struct idm_options *options, struct idm_error *err)
     if (rc == 0)
         rc = idm_door_open(&door, options->root, settings.access_group, err);
     if (rc == 0) {
-        rc = idm_signd_serve(&door, &ring, stop, err);
+        rc = serve(&door, &ring, stop, err);
         idm_door_close(&door);
     }
+    if (!idm_worker_stop(ring.worker))
+        _exit(rc ? say(err, rc) : 0); /* what its thread still holds must not be taken away */
     idm_keyring_free(&ring);
     return rc;
 }

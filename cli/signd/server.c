@@ -14,11 +14,14 @@
 #define LONGEST_PAUSE_MS 200
 #define TURN_MS          5 /* who has used up this second's signatures is looked at again after it */
 
+static const char what_sign[] = "sign with the device's key";
+
 struct client {
     int fd; /* -1: a free place */
     uid_t uid;
     int64_t since; /* idle since, or asked at */
     bool asks;
+    uint64_t number; /* asks, and the chip works on it (idm_worker_ask); 0: not yet */
     struct idm_wire_request request;
     struct idm_to_sign what;
     uint8_t *message; /* what.message: a copy, where the key signs messages; else NULL */
@@ -35,9 +38,10 @@ struct user {
 struct server {
     const struct idm_door *door;
     struct idm_keyring *ring;
+    struct idm_worker *worker;
     struct client clients[IDM_SIGND_CLIENTS];
     struct user users[IDM_SIGND_CLIENTS];
-    size_t turn;    /* who is served first: the one behind the last */
+    size_t turn;    /* who asked the chip last: the one behind is next */
     int pause_ms;   /* 0: the chip answers */
     int64_t try_at; /* not before: the chip is busy */
     uint8_t buffer[sizeof(struct idm_wire_request) + IDM_MESSAGE_MAX];
@@ -145,6 +149,7 @@ static void reply(struct client *client, const struct idm_wire_reply *reply)
 {
     size_t size = IDM_WIRE_REPLY_HEAD + reply->size;
     client->asks = false;
+    client->number = 0;
     client->since = idm_signd_now_ms();
     forget_message(client);
     /* Who does not read what it asked for is not waited for. */
@@ -162,7 +167,7 @@ static void reply_error(struct client *client, const struct idm_error *err)
 static void refuse(struct client *client, const char *why, const char *todo)
 {
     struct idm_error err = {0};
-    (void)idm_fail(&err, IDM_E_REFUSED, "sign with the device's key", "%s", why);
+    (void)idm_fail(&err, IDM_E_REFUSED, what_sign, "%s", why);
     (void)idm_advise(&err, "%s", todo);
     reply_error(client, &err);
 }
@@ -249,48 +254,108 @@ static bool may_pass(int rc)
     return rc == IDM_E_TPM_BUSY || rc == IDM_E_TPM_ABSENT;
 }
 
-/* False: the chip is busy, nobody else need try now. */
+static void finish(struct client *client, int rc, const struct idm_signature *signature,
+                   const struct idm_error *err)
+{
+    struct idm_wire_reply answer = {.magic = IDM_WIRE_MAGIC, .id = client->request.id, .good = 1};
+    if (rc) {
+        idm_signd_log(err);
+        reply_error(client, err);
+        return;
+    }
+    answer.size = (uint16_t)signature->size;
+    memcpy(answer.data, signature->data, signature->size);
+    reply(client, &answer);
+}
+
+static bool chip_is_free(const struct server *s)
+{
+    return !idm_worker_asked_at(s->worker) && (!s->pause_ms || idm_signd_now_ms() >= s->try_at);
+}
+
+/* Answered at once, unless the chip has to sign; then that is asked, if it is free. True: it was. */
 static bool serve(struct server *s, struct client *client)
 {
     struct idm_error err = {0};
     struct idm_signature signature;
-    struct idm_wire_reply answer = {.magic = IDM_WIRE_MAGIC, .id = client->request.id, .good = 1};
-    int rc = idm_keyring_sign(s->ring, client->request.spki, &client->what, &signature, &err);
-    bool in_time = idm_signd_now_ms() - client->since < (int64_t)idm_keyring_wait(s->ring);
-    if (may_pass(rc) && in_time)
-        return false;
-    if (rc) {
-        idm_signd_log(&err);
-        reply_error(client, &err);
-        return !may_pass(rc);
+    struct idm_active_key *key = NULL;
+    int rc = idm_keyring_find(s->ring, client->request.spki, &key, &err);
+    if (rc == 0 && !key->private_key && !client->what.pure) {
+        if (!chip_is_free(s))
+            return false;
+        idm_keyring_uses_chip(s->ring, key);
+        client->number = idm_worker_ask(s->worker, key, &client->what);
+        return true;
     }
-    answer.size = (uint16_t)signature.size;
-    memcpy(answer.data, signature.data, signature.size);
-    reply(client, &answer);
-    return true;
+    if (rc == 0)
+        rc = idm_active_sign_direct(s->ring->ctx, key, &client->what, 0, &signature, &err);
+    finish(client, rc, &signature, &err);
+    return false;
 }
 
-/* One signature for each who asks, beginning behind the one who was served last. */
 static void serve_all(struct server *s)
 {
-    bool answers = true;
-    if (s->pause_ms && idm_signd_now_ms() < s->try_at)
-        return;
-    for (size_t i = 0; i < IDM_SIGND_CLIENTS && answers; i++) {
-        size_t at = (s->turn + 1 + i) % IDM_SIGND_CLIENTS;
-        if (!s->clients[at].asks)
-            continue;
-        answers = serve(s, &s->clients[at]);
-        s->turn = at;
+    size_t first = s->turn + 1;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        size_t at = (first + i) % IDM_SIGND_CLIENTS;
+        struct client *client = &s->clients[at];
+        if (client->asks && !client->number && serve(s, client))
+            s->turn = at;
     }
-    if (answers) {
-        s->pause_ms = 0;
+}
+
+/* A busy chip is asked again after a pause, by the next in turn. Who asked may be gone, or was told that the
+ * chip is silent: then nobody wants the answer. */
+static void take_answer(struct server *s)
+{
+    struct idm_worker_answer answer;
+    if (!idm_worker_take(s->worker, &answer))
         return;
-    }
-    s->pause_ms = s->pause_ms ? s->pause_ms * 2 : FIRST_PAUSE_MS;
+    bool passes = may_pass(answer.rc);
+    s->pause_ms = !passes ? 0 : s->pause_ms ? s->pause_ms * 2 : FIRST_PAUSE_MS;
     if (s->pause_ms > LONGEST_PAUSE_MS)
         s->pause_ms = LONGEST_PAUSE_MS;
     s->try_at = idm_signd_now_ms() + s->pause_ms;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        struct client *client = &s->clients[i];
+        if (!client->asks || client->number != answer.number)
+            continue;
+        int64_t waited = idm_signd_now_ms() - client->since;
+        client->number = 0;
+        if (!passes || waited >= (int64_t)idm_keyring_wait(s->ring))
+            finish(client, answer.rc, &answer.signature, &answer.error);
+    }
+}
+
+/* Who asks and was not answered waits for the chip: until its time is up. Returns ms until the next one's
+ * is; -1: nobody waits. */
+static int give_up(struct server *s)
+{
+    int64_t now = idm_signd_now_ms();
+    int64_t asked_at = idm_worker_asked_at(s->worker);
+    int64_t silent = asked_at ? now - asked_at : 0;
+    int64_t next = -1;
+    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
+        struct client *client = &s->clients[i];
+        if (!client->asks)
+            continue;
+        int64_t left = client->since + IDM_SIGND_TURN_MS - now;
+        if (asked_at && IDM_SIGND_SILENT_MS - silent < left)
+            left = IDM_SIGND_SILENT_MS - silent;
+        if (left > 0) {
+            next = next < 0 || left < next ? left : next;
+            continue;
+        }
+        struct idm_error err = {0};
+        if (silent >= IDM_SIGND_SILENT_MS)
+            (void)idm_fail(&err, IDM_E_TPM_BUSY, what_sign, "the TPM has not answered for %lld s",
+                           (long long)(silent / 1000));
+        else
+            (void)idm_fail(&err, IDM_E_TPM_BUSY, what_sign, "too many ask, the turn did not come");
+        (void)idm_advise(&err, "try again; a TPM that stays silent needs its power cut");
+        finish(client, IDM_E_TPM_BUSY, NULL, &err);
+    }
+    return (int)next;
 }
 
 /* ---- the loop ---- */
@@ -304,12 +369,10 @@ static int sooner(int a, int b)
 
 static int timeout_of(struct server *s, bool put_off)
 {
-    bool asked = false;
-    int timeout = idm_keyring_tidy(s->ring);
-    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
-        asked = asked || s->clients[i].asks;
-    if (asked) {
-        int64_t left = s->pause_ms ? s->try_at - idm_signd_now_ms() : 0;
+    int waits = give_up(s);
+    int timeout = sooner(idm_keyring_tidy(s->ring), waits);
+    if (waits >= 0 && !idm_worker_asked_at(s->worker)) { /* it is to be asked after its pause */
+        int64_t left = s->try_at - idm_signd_now_ms();
         timeout = sooner(timeout, left > 0 ? (int)left : 0);
     }
     return put_off ? sooner(timeout, TURN_MS) : timeout;
@@ -360,23 +423,25 @@ static void open_door(struct server *s)
         drop(idle);
 }
 
-int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring, int stop,
-                    struct idm_error *err)
+int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring,
+                    struct idm_worker *worker, int stop, struct idm_error *err)
 {
     struct server *s = calloc(1, sizeof *s);
-    struct pollfd fds[IDM_SIGND_CLIENTS + 2];
+    struct pollfd fds[IDM_SIGND_CLIENTS + 3];
     int rc = 0;
     if (!s)
         return idm_fail(err, IDM_E_MEMORY, "serve", "out of memory");
     s->door = door;
     s->ring = ring;
+    s->worker = worker;
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
         s->clients[i].fd = -1;
     fds[IDM_SIGND_CLIENTS] = (struct pollfd){.fd = door->fd, .events = POLLIN};
     fds[IDM_SIGND_CLIENTS + 1] = (struct pollfd){.fd = stop, .events = POLLIN};
+    fds[IDM_SIGND_CLIENTS + 2] = (struct pollfd){.fd = idm_worker_fd(worker), .events = POLLIN};
     for (;;) {
         bool put_off = watch(s, fds);
-        int ready = poll(fds, IDM_SIGND_CLIENTS + 2, timeout_of(s, put_off));
+        int ready = poll(fds, IDM_SIGND_CLIENTS + 3, timeout_of(s, put_off));
         if (ready < 0 && errno != EINTR) {
             rc = idm_fail_errno(err, IDM_E_STORAGE, "serve", errno);
             break;
@@ -385,6 +450,7 @@ int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring, int s
             break;
         if (ready > 0)
             attend(s, fds);
+        take_answer(s);
         serve_all(s);
         if (ready > 0 && fds[IDM_SIGND_CLIENTS].revents)
             open_door(s);

@@ -2,15 +2,17 @@
 /* signd.h - idmode-signd: signs for those who may use the device's identity, and for nobody else.
  *
  *     sign.sock ──► listen.c  who is it?  ──► server.c  one message, one signature, in turn ──► key.c
- *                   root, or a member of       poll, no threads: a client that sends nothing,    the
- *                   [access] group             nonsense or too much costs nobody else anything   chip
+ *                   root, or a member of       poll: a client that sends nothing, nonsense       │
+ *                   [access] group             or too much costs nobody else anything            ▼
+ *                                                                                              worker.c
+ *                                                                                      a thread for the TPM
  *
  * One process, one connection to the chip, one TPM command for a signature. In software mode it alone
  * reads the key file. What it signs it has hashed itself, and nothing that begins with idmode's label
  * (wire.h); for root it signs digests as well.
  *
- * A busy or absent chip stops nobody from connecting or asking: requests wait, each for its own time at
- * most, and are tried in turn.
+ * A busy, absent or silent chip stops nobody from connecting or asking: requests wait, each for its own
+ * time at most, and are tried in turn; those that need no chip are answered meanwhile.
  */
 #ifndef IDM_CLI_SIGND_SIGND_H
 #define IDM_CLI_SIGND_SIGND_H
@@ -28,6 +30,13 @@
 #define IDM_SIGND_FORMER_MS 10000
 /* Longer than any [tpm] wait is not waited: clients give up after IDM_BROKER_WAIT_MS. */
 #define IDM_SIGND_WAIT_MAX_MS 10000u
+/* A chip that has not answered for so long is silent: who waits for it is told so, and who comes then at
+ * once, until it speaks again. The slowest command that we send takes a second on real chips; another
+ * program's RSA key, made meanwhile, may take longer. */
+#define IDM_SIGND_SILENT_MS 10000
+/* Nor is waited longer for one's turn: before the client gives up, so that it learns why. */
+#define IDM_SIGND_TURN_MS 13000
+#define IDM_SIGND_STOP_S  2 /* what is under way may end, when the broker does */
 /* A key by file stays loaded so long after the last signature: on a chip without resource manager it
  * takes one of three slots from everybody else; with one it takes nothing, and loading again costs the
  * next client up to 300 ms. */
@@ -61,8 +70,11 @@ int idm_door_accept(const struct idm_door *door, uid_t *ret_uid);
 
 /* ---- key.c ---- */
 
+struct idm_worker;
+
 struct idm_keyring {
     struct idm_active_ctx *ctx;
+    struct idm_worker *worker;     /* borrowed */
     const struct idm_page *page;   /* NULL: not there yet */
     uint64_t word;                 /* what it said when `key` was loaded */
     struct idm_active_key *key;    /* NULL: none is in use */
@@ -71,21 +83,48 @@ struct idm_keyring {
     int64_t let_go_at; /* what is loaded in the chip; 0: nothing is */
 };
 
-/* Signs with the identity that `spki` names, if it is the one in use. Never waits: TPM_BUSY and
- * TPM_ABSENT may go away. */
-int idm_keyring_sign(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZE],
-                     const struct idm_to_sign *what, struct idm_signature *ret,
-                     struct idm_error *err) IDM_NODISCARD;
+/* The key that `spki` names, if it is that of the identity in use; the ring's own, until the next call.
+ * HELD: another one is in use, or none; the codes of idm_active_load. */
+int idm_keyring_find(struct idm_keyring *ring, const uint8_t spki[IDM_SHA256_SIZE],
+                     struct idm_active_key **ret, struct idm_error *err) IDM_NODISCARD;
+/* The chip is about to be asked for a signature with it: what stays loaded has its end. */
+void idm_keyring_uses_chip(struct idm_keyring *ring, const struct idm_active_key *key);
 /* How long a request for the chip is worth trying, in ms. */
 uint32_t idm_keyring_wait(const struct idm_keyring *ring);
 /* Forgets what has gone; returns ms until there is something to forget, -1: nothing. */
 int idm_keyring_tidy(struct idm_keyring *ring);
 void idm_keyring_free(struct idm_keyring *ring);
 
+/* ---- worker.c ---- */
+
+struct idm_worker_answer {
+    uint64_t number; /* what idm_worker_ask returned */
+    int rc;          /* TPM_BUSY and TPM_ABSENT may go away */
+    struct idm_signature signature;
+    struct idm_error error;
+};
+
+/* MEMORY. `ctx` is borrowed. */
+int idm_worker_start(struct idm_worker **ret, struct idm_active_ctx *ctx,
+                     struct idm_error *err) IDM_NODISCARD;
+/* False: the chip is silent, its thread and what it uses stay until the process ends, which is to be by
+ * _exit(2). NULL is fine. */
+bool idm_worker_stop(struct idm_worker *worker) IDM_NODISCARD;
+/* Readable when there is an answer. */
+int idm_worker_fd(const struct idm_worker *worker);
+/* Since when it works on a signature; 0: it is free. */
+int64_t idm_worker_asked_at(const struct idm_worker *worker);
+/* Only where it is free. A number for the request, never 0; both are copied. */
+uint64_t idm_worker_ask(struct idm_worker *worker, struct idm_active_key *key,
+                        const struct idm_to_sign *what);
+bool idm_worker_take(struct idm_worker *worker, struct idm_worker_answer *ret);
+/* What is loaded in the chip is flushed before the next signature. */
+void idm_worker_let_go(struct idm_worker *worker);
+
 /* ---- server.c ---- */
 
 /* Serves until `stop`, a descriptor, becomes readable. MEMORY, STORAGE when poll fails. */
-int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring, int stop,
-                    struct idm_error *err) IDM_NODISCARD;
+int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring,
+                    struct idm_worker *worker, int stop, struct idm_error *err) IDM_NODISCARD;
 
 #endif

@@ -3,8 +3,6 @@
  * do to it. */
 #include "tests/tls/tls_signd.h"
 
-#include "backends/active/reference.h"
-#include "backends/active/wire.h"
 #include "backends/store/lock.h"
 #include "backends/tpm/tpm.h"
 
@@ -65,34 +63,6 @@ Test(tls_broker, strangers_at_an_open_socket_are_sent_away)
 
 /* ---- what ---- */
 
-/* The reply to one request of ours, by hand. */
-static struct idm_wire_reply ask(unsigned operation, const void *data, size_t size)
-{
-    struct {
-        struct idm_wire_request head;
-        uint8_t data[256];
-    } request = {.head = {.magic = IDM_WIRE_MAGIC,
-                          .id = 7,
-                          .operation = (uint8_t)operation,
-                          .digest = IDM_SHA256,
-                          .size = (uint32_t)size}};
-    struct idm_wire_reply reply = {0};
-    struct idm_reference reference;
-    struct kept key = keep("/run/idmode/device.key.pem");
-
-    cr_assert_eq(idm_reference_read(key.data, key.size, &reference, NULL), 0);
-    drop(&key);
-    memcpy(request.head.spki, reference.spki, sizeof(reference.spki));
-    memcpy(request.data, data, size);
-    int fd = connect_to_broker();
-    cr_assert(fd >= 0);
-    cr_assert_eq(send(fd, &request, sizeof(request.head) + size, 0),
-                 (ssize_t)(sizeof(request.head) + size));
-    cr_assert(recv(fd, &reply, sizeof(reply), 0) >= (ssize_t)IDM_WIRE_REPLY_HEAD);
-    close(fd);
-    return reply;
-}
-
 static void refused(const struct idm_wire_reply *reply)
 {
     struct idm_error err = {0};
@@ -150,17 +120,6 @@ static void signs(unsigned n)
     if (!reply.good)
         (void)idm_wire_take_error(&reply, &err);
     cr_assert_eq(reply.good, 1, "%s: %s", err.what, err.why);
-}
-
-/* Transient objects in the chip. */
-static unsigned loaded(void)
-{
-    _cleanup_run_ struct idm_run run = {0};
-    cr_assert_eq(tls_run(&run, "tpm2_getcap handles-transient"), 0, "%s", run.err);
-    unsigned count = 0;
-    for (const char *at = run.out; (at = strstr(at, "0x8")) != NULL; at++)
-        count++;
-    return count;
 }
 
 static void loaded_becomes(unsigned want)

@@ -41,7 +41,7 @@ static void certify(const char *option)
 
 #define CLIENT(command)                                                                            \
     "rm -f out; " command " localhost $at root.pem device.example > out 2> err & client=$!; "      \
-                          "heard;"
+    "heard;"
 
 #define SHOWN                                                                                      \
     "echo x | timeout 20 openssl s_client -connect localhost:$at -cert $CERT -cert_chain $CERT "   \
