@@ -17,8 +17,9 @@ int main(int argc, char **argv)
         return idm_hooks_main(argc - 1, argv + 1);
     /* No configuration of OpenSSL, whoever names it: it could load modules into the program that holds
      * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
+    /* Its tables go with the process, and need not be taken down one by one before. */
     /* Without memory for its default context OpenSSL 3.0 follows a null pointer at its first use. */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) != 1 ||
         OSSL_LIB_CTX_get0_global_default() == NULL) {
         (void)fputs("idmode: start: out of memory (try again)\n", stderr);
         return IDM_EXIT_FAILED;
