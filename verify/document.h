@@ -82,6 +82,11 @@ struct idm_pcrs {
     struct idm_pcr_bank bank[IDM_PCR_BANKS];
 };
 
+struct idm_claims { /* the software's words */
+    char mode[16], state[16], legacy[16], version[72];
+    bool ever_plain, healthy;
+};
+
 struct idm_evidence_document {
     struct idm_bytes body; /* JSON text: what the nonce of `quote` covers */
     struct idm_part quote;
@@ -95,7 +100,8 @@ struct idm_evidence_document {
     struct idm_device_part device;
     struct idm_counter_part counter;
     struct idm_pcrs pcrs;
-    struct idm_bytes record, status, statement; /* statement: JSON text; empty: none */
+    struct idm_bytes record, statement; /* statement: JSON text; empty: none */
+    struct idm_claims claims;           /* what `status` says; empty where it says nothing */
     struct idm_list old_certificates;
 };
 int idm_evidence_document_read(const struct idm_bytes *text, struct idm_evidence_document *ret,

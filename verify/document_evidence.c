@@ -46,6 +46,29 @@ static int read_counter(const json_t *object, struct idm_counter_part *ret, stru
     return object ? idm_members_read(object, members, COUNT(members), ret, err) : 0;
 }
 
+/* ---- the status document ---- */
+
+static void claim(const json_t *value, char *ret, size_t size)
+{
+    const char *text = json_string_value(value);
+    size_t i = 0;
+    for (; text && text[i] && i + 1 < size; i++)
+        ret[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+    ret[i] = 0;
+}
+
+static void read_claims(const json_t *status, struct idm_claims *ret)
+{
+    const json_t *legacy = json_object_get(status, "legacy");
+    claim(json_object_get(status, "mode"), ret->mode, sizeof ret->mode);
+    claim(json_object_get(status, "state"), ret->state, sizeof ret->state);
+    claim(json_object_get(legacy, "storage"), ret->legacy, sizeof ret->legacy);
+    claim(json_object_get(json_object_get(status, "image"), "version"), ret->version,
+          sizeof ret->version);
+    ret->ever_plain = !json_is_false(json_object_get(legacy, "ever_plain")); /* unless it says so */
+    ret->healthy = json_is_true(json_object_get(status, "healthy"));
+}
+
 /* ---- idmode-evidence ---- */
 
 void idm_evidence_document_free(struct idm_evidence_document *evidence)
@@ -56,7 +79,6 @@ void idm_evidence_document_free(struct idm_evidence_document *evidence)
     idm_bytes_free(&evidence->ak);
     idm_bytes_free(&evidence->counter.public);
     idm_bytes_free(&evidence->record);
-    idm_bytes_free(&evidence->status);
     idm_bytes_free(&evidence->statement);
     part_free(&evidence->quote);
     part_free(&evidence->counter.part);
@@ -68,7 +90,7 @@ void idm_evidence_document_free(struct idm_evidence_document *evidence)
 /* Objects inside are read once their members are known to be there. */
 struct read {
     struct idm_evidence_document evidence;
-    const json_t *device, *counter, *pcrs;
+    const json_t *device, *counter, *pcrs, *status;
 };
 
 static int read_body(struct read *read, struct idm_error *err)
@@ -84,7 +106,7 @@ static int read_body(struct read *read, struct idm_error *err)
         {"counter", IDM_M_OBJECT_NULL, AT(read, counter), NULL},
         {"pcrs", IDM_M_OBJECT, AT(read, pcrs), NULL},
         {"record", IDM_M_BASE64, AT(read, evidence.record), NULL},
-        {"status", IDM_M_TEXT, AT(read, evidence.status), NULL},
+        {"status", IDM_M_OBJECT_NULL, AT(read, status), NULL},
         {"statement", IDM_M_TEXT_NULL, AT(read, evidence.statement), NULL},
         {"old_certificates", IDM_M_LIST_NULL, AT(read, evidence.old_certificates), NULL},
     };
@@ -98,6 +120,8 @@ static int read_body(struct read *read, struct idm_error *err)
         result = read_counter(read->counter, &read->evidence.counter, err);
     if (result == 0)
         result = idm_members_pcrs(read->pcrs, &read->evidence.pcrs, err);
+    if (result == 0)
+        read_claims(read->status, &read->evidence.claims);
     return result;
 }
 

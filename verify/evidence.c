@@ -179,10 +179,9 @@ int idm_evidence_verify(const struct idm_bytes *text, const struct idm_policy *p
         result = checks[i](&look);
     if (result == 0)
         result = idm_identity_succession(&look.doc, policy, &look.found, refused);
-    if (result == 0) {
-        idm_identity_claims(&look.doc.status, &look.found.claims);
+    look.found.claims = look.doc.claims;
+    if (result == 0)
         *ret = look.found;
-    }
     look_done(&look);
     return result;
 }

@@ -28,11 +28,6 @@ struct idm_policy {
                                       succession */
 };
 
-struct idm_claims { /* the software's words */
-    char mode[16], state[16], legacy[16], version[72];
-    bool ever_plain, healthy;
-};
-
 struct idm_findings {
     char service[IDM_SERVICE_SIZE];
     TPM2B_NAME ak_name, device_name;

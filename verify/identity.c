@@ -236,30 +236,3 @@ int idm_identity_succession(const struct idm_evidence_document *doc,
     found->succession_now = result == 0 && doc->prepared;
     return result;
 }
-
-/* ---- claims ---- */
-
-static void claim(const json_t *value, char *ret, size_t size)
-{
-    const char *text = json_string_value(value);
-    size_t i = 0;
-    for (; text && text[i] && i + 1 < size; i++)
-        ret[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-    ret[i] = 0;
-}
-
-void idm_identity_claims(const struct idm_bytes *status, struct idm_claims *ret)
-{
-    *ret = (struct idm_claims){0};
-    json_t *doc =
-        status->size ? json_loadb((const char *)status->data, status->size, 0, NULL) : NULL;
-    const json_t *legacy = json_object_get(doc, "legacy");
-    claim(json_object_get(doc, "mode"), ret->mode, sizeof ret->mode);
-    claim(json_object_get(doc, "state"), ret->state, sizeof ret->state);
-    claim(json_object_get(legacy, "storage"), ret->legacy, sizeof ret->legacy);
-    claim(json_object_get(json_object_get(doc, "image"), "version"), ret->version,
-          sizeof ret->version);
-    ret->ever_plain = !json_is_false(json_object_get(legacy, "ever_plain")); /* unless it says so */
-    ret->healthy = json_is_true(json_object_get(doc, "healthy"));
-    json_decref(doc);
-}

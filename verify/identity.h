@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* identity.h - inside the evidence: counter, record, succession, claims. */
+/* identity.h - inside the evidence: counter, record, succession. */
 #ifndef IDM_VERIFY_IDENTITY_H
 #define IDM_VERIFY_IDENTITY_H
 
@@ -27,8 +27,5 @@ int idm_identity_record(const struct idm_record *record, const struct idm_eviden
 int idm_identity_succession(const struct idm_evidence_document *doc,
                             const struct idm_policy *policy, struct idm_findings *found,
                             struct idm_refused *refused) IDM_NODISCARD;
-
-/* What a status document says; empty where it says nothing. */
-void idm_identity_claims(const struct idm_bytes *status, struct idm_claims *ret);
 
 #endif

@@ -7,6 +7,7 @@
 #include <openssl/ec.h>
 #include <openssl/param_build.h>
 #include <openssl/x509.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
@@ -188,99 +189,126 @@ int idm_public_name(const TPM2B_PUBLIC *area, uint8_t ret_name[IDM_NAME_SIZE])
     return 0;
 }
 
-/* `check_it`: more than building it does. A point is on its curve, or there is no key: EC_POINT_oct2point looks,
- * and with cofactor 1, as the NIST curves have it, no more is to be asked. */
-static int evp_from(const char *type, OSSL_PARAM_BLD *builder, bool check_it, EVP_PKEY **ret)
+static int evp_from(const char *type, OSSL_PARAM_BLD *builder, int selection, EVP_PKEY **ret)
 {
     EVP_PKEY *key = NULL;
     OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
     EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-    EVP_PKEY_CTX *check = NULL;
     int result = IDM_E_CRYPTO;
-    if (!params || !make || EVP_PKEY_fromdata_init(make) <= 0)
-        goto out;
-    /* Refused here means: these bytes are no key. */
-    result = IDM_E_CORRUPT;
-    if (EVP_PKEY_fromdata(make, &key, EVP_PKEY_PUBLIC_KEY, params) <= 0)
-        goto out;
-    check = check_it ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
-    if (check_it && (!check || EVP_PKEY_public_check(check) <= 0))
-        goto out;
-    *ret = key;
-    key = NULL;
-    result = 0;
-out:
-    EVP_PKEY_CTX_free(check);
+    if (params && make && EVP_PKEY_fromdata_init(make) > 0)
+        result = EVP_PKEY_fromdata(make, &key, selection, params) > 0 ? 0 : IDM_E_CORRUPT;
     EVP_PKEY_CTX_free(make);
     OSSL_PARAM_free(params);
-    EVP_PKEY_free(key);
+    *ret = key;
     return result;
 }
 
-static const char *group_of(TPMI_ECC_CURVE curve, size_t *ret_bytes)
+static const struct curve {
+    TPMI_ECC_CURVE id;
+    const char *group;
+    size_t bytes; /* of a coordinate */
+} curves[] = {{TPM2_ECC_NIST_P256, SN_X9_62_prime256v1, 32},
+              {TPM2_ECC_NIST_P384, SN_secp384r1, 48},
+              {TPM2_ECC_NIST_P521, SN_secp521r1, P521_BYTES}};
+#define COUNT_OF_CURVES (sizeof curves / sizeof *curves)
+
+static const struct curve *curve_of(TPMI_ECC_CURVE id)
 {
-    if (curve == TPM2_ECC_NIST_P256) {
-        *ret_bytes = 32;
-        return SN_X9_62_prime256v1;
-    }
-    if (curve == TPM2_ECC_NIST_P384) {
-        *ret_bytes = 48;
-        return SN_secp384r1;
-    }
-    if (curve == TPM2_ECC_NIST_P521) {
-        *ret_bytes = P521_BYTES;
-        return SN_secp521r1;
+    for (size_t i = 0; i < COUNT_OF_CURVES; i++) {
+        if (curves[i].id == id)
+            return &curves[i];
     }
     return NULL;
 }
 
-static int evp_ecc(const TPMT_PUBLIC *area, OSSL_PARAM_BLD *builder, EVP_PKEY **ret)
+static int make_curve(const char *group, EVP_PKEY **ret)
 {
-    size_t bytes = 0;
-    const char *group = group_of(area->parameters.eccDetail.curveID, &bytes);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    int result = builder ? IDM_E_CRYPTO : IDM_E_MEMORY;
+    if (builder && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, group, 0))
+        result = evp_from("EC", builder, EVP_PKEY_KEY_PARAMETERS, ret);
+    OSSL_PARAM_BLD_free(builder);
+    return result;
+}
+
+/* A key of this curve without its point. Working out a curve's constants takes four times as long as copying
+ * them: each curve is kept, for this process, once it was needed. */
+static int new_of_curve(const struct curve *curve, EVP_PKEY **ret)
+{
+    static EVP_PKEY *_Atomic kept[COUNT_OF_CURVES];
+    EVP_PKEY *_Atomic *place = &kept[curve - curves];
+    EVP_PKEY *first = atomic_load(place);
+    if (!first) {
+        EVP_PKEY *made = NULL;
+        int result = make_curve(curve->group, &made);
+        if (result < 0)
+            return result;
+        if (atomic_compare_exchange_strong(place, &first, made))
+            first = made;
+        else /* another thread was quicker */
+            EVP_PKEY_free(made);
+    }
+    *ret = EVP_PKEY_dup(first);
+    return *ret ? 0 : IDM_E_MEMORY;
+}
+
+/* A point is on its curve, or there is no key: EC_POINT_oct2point looks, and with cofactor 1, as the NIST curves
+ * have it, no more is to be asked. */
+static int evp_ecc(const TPMT_PUBLIC *area, EVP_PKEY **ret)
+{
+    const struct curve *curve = curve_of(area->parameters.eccDetail.curveID);
     const TPM2B_ECC_PARAMETER *x = &area->unique.ecc.x;
     const TPM2B_ECC_PARAMETER *y = &area->unique.ecc.y;
-    if (!group || x->size > bytes || y->size > bytes)
+    if (!curve || x->size > curve->bytes || y->size > curve->bytes)
         return IDM_E_CORRUPT;
     /* Some chips drop leading zeros of a coordinate; SEC 1, 2.3.3 wants them. */
     uint8_t point[1 + 2 * P521_BYTES] = {POINT_CONVERSION_UNCOMPRESSED};
-    memcpy(point + 1 + bytes - x->size, x->buffer, x->size);
-    memcpy(point + 1 + 2 * bytes - y->size, y->buffer, y->size);
-    if (!OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) ||
-        !OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * bytes))
-        return IDM_E_CRYPTO;
-    return evp_from("EC", builder, false, ret);
+    memcpy(point + 1 + curve->bytes - x->size, x->buffer, x->size);
+    memcpy(point + 1 + 2 * curve->bytes - y->size, y->buffer, y->size);
+    EVP_PKEY *key = NULL;
+    int result = new_of_curve(curve, &key);
+    if (result == 0 && EVP_PKEY_set1_encoded_public_key(key, point, 1 + 2 * curve->bytes) != 1)
+        result = IDM_E_CORRUPT;
+    if (result < 0)
+        EVP_PKEY_free(key);
+    else
+        *ret = key;
+    return result;
 }
 
-static int evp_rsa(const TPMT_PUBLIC *area, OSSL_PARAM_BLD *builder, EVP_PKEY **ret)
+static int evp_rsa(const TPMT_PUBLIC *area, EVP_PKEY **ret)
 {
     const TPM2B_PUBLIC_KEY_RSA *modulus = &area->unique.rsa;
     uint32_t exponent = area->parameters.rsaDetail.exponent;
     if (modulus->size == 0 || (size_t)modulus->size * 8 != area->parameters.rsaDetail.keyBits ||
         !(modulus->buffer[0] & 0x80))
         return IDM_E_CORRUPT;
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     BIGNUM *n = BN_bin2bn(modulus->buffer, modulus->size, NULL);
+    EVP_PKEY *key = NULL;
     int result = IDM_E_CRYPTO;
-    if (n && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) &&
+    if (builder && n && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) &&
         OSSL_PARAM_BLD_push_uint32(builder, OSSL_PKEY_PARAM_RSA_E,
                                    exponent ? exponent : RSA_EXPONENT))
-        result = evp_from("RSA", builder, true, ret);
+        result = evp_from("RSA", builder, EVP_PKEY_PUBLIC_KEY, &key);
+    EVP_PKEY_CTX *check = result == 0 ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+    if (result == 0 && (!check || EVP_PKEY_public_check(check) <= 0))
+        result = IDM_E_CORRUPT;
+    EVP_PKEY_CTX_free(check);
     BN_free(n);
+    OSSL_PARAM_BLD_free(builder);
+    if (result < 0)
+        EVP_PKEY_free(key);
+    else
+        *ret = key;
     return result;
 }
 
 int idm_public_evp(const TPM2B_PUBLIC *area, EVP_PKEY **ret)
 {
-    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    if (!builder)
-        return IDM_E_MEMORY;
-    int result = IDM_E_CORRUPT;
     if (area->publicArea.type == TPM2_ALG_ECC)
-        result = evp_ecc(&area->publicArea, builder, ret);
-    else if (area->publicArea.type == TPM2_ALG_RSA)
-        result = evp_rsa(&area->publicArea, builder, ret);
-    OSSL_PARAM_BLD_free(builder);
-    return result;
+        return evp_ecc(&area->publicArea, ret);
+    return area->publicArea.type == TPM2_ALG_RSA ? evp_rsa(&area->publicArea, ret) : IDM_E_CORRUPT;
 }
 
 int idm_public_key_info(const TPM2B_PUBLIC *area, struct idm_key_info *ret)

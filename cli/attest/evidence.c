@@ -53,6 +53,17 @@ static json_t *file_part(struct idm_attester *a, enum idm_file file)
     return rc ? NULL : json_stringn((const char *)text.data, text.size);
 }
 
+/* The status document; not published: null. NULL: it cannot be read, or is none. */
+static json_t *status_part(struct idm_attester *a)
+{
+    _cleanup_bytes_ struct idm_bytes text = {0};
+    const struct idm_backends *be = &a->session.backends;
+    int rc = be->file_read(be->self, IDM_F_RUN_STATUS, &text, NULL);
+    if (rc == IDM_E_ABSENT)
+        return json_null();
+    return rc ? NULL : json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, NULL);
+}
+
 /* The software identity's certificate, which the prepared one is to follow. */
 static json_t *old_part(struct idm_attester *a)
 {
@@ -83,9 +94,8 @@ static int gather(struct idm_attester *a, json_t **ret, struct idm_error *err)
                      (int)(c->secret_size > 0), "prepared", (int)o->prepared, "ak",
                      idm_json_public(&a->ak->key.public_area), "parents",
                      idm_json_publics(a->ak->parents, a->ak->parent_count), "device", device,
-                     "counter", counter, "pcrs", "record", record_part(a), "status",
-                     file_part(a, IDM_F_RUN_STATUS), "statement", file_part(a, IDM_F_STATEMENT),
-                     "old_certificates", old_part(a));
+                     "counter", counter, "pcrs", "record", record_part(a), "status", status_part(a),
+                     "statement", file_part(a, IDM_F_STATEMENT), "old_certificates", old_part(a));
     return *ret ? 0
                 : idm_fail(
                       err, IDM_E_CORRUPT, "attest",

@@ -426,11 +426,11 @@ static json_t *body_of(struct forge *f, json_t *pcrs)
     uint8_t record[8192];
     FORGE_MUST(idm_record_size() <= sizeof record && idm_record_encode(&f->record, record) == 0);
     json_t *body =
-        json_pack("{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "service", "", "nonce",
+        json_pack("{s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "service", "", "nonce",
                   hex(f->nonce.data, f->nonce.size), "credential", f->secret.size > 0, "prepared",
                   f->prepared, "ak", forge_public(&f->ak), "parents", parents(f), "device",
                   device_json(f), "counter", counter_json(f), "pcrs", pcrs, "record",
-                  forge_base64(record, idm_record_size()), "status", status);
+                  forge_base64(record, idm_record_size()), "status", json_loads(status, 0, NULL));
     (void)json_object_set_new(body, "statement", f->prepared ? statement(f) : json_null());
     (void)json_object_set_new(
         body, "old_certificates",
