@@ -47,7 +47,7 @@ struct idm_active_key {
 };
 
 /* `root` as in struct idm_options; `tcti` NULL: what `idmode boot` used. Both are copied. No I/O.
- * MEMORY, CRYPTO. */
+ * MEMORY, USAGE. */
 int idm_active_open(struct idm_active_ctx **ret, const char *root, const char *tcti,
                     struct idm_error *err) IDM_NODISCARD;
 /* Closes its connections; not for a child that inherited it. NULL is fine. Keys that were loaded in it
@@ -94,8 +94,9 @@ int idm_active_sign_direct(struct idm_active_ctx *ctx, const struct idm_active_k
                            const struct idm_to_sign *what, uint32_t wait_ms,
                            struct idm_signature *ret, struct idm_error *err) IDM_NODISCARD;
 
-/* Our library context; NULL when OpenSSL cannot make one. Made once per process, never freed: freeing it
- * at exit, when OpenSSL is half gone, is how providers crash. */
+/* Our library context; NULL when OpenSSL cannot make one, for want of memory: not once a key was loaded.
+ * Made once per process, never freed: freeing it at exit, when OpenSSL is half gone, is how providers
+ * crash. */
 OSSL_LIB_CTX *idm_active_libctx(void);
 /* Ed25519 and Ed448 sign messages, not digests (RFC 8032): a software identity that an old image made. */
 bool idm_active_is_pure(const EVP_PKEY *key);

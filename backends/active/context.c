@@ -5,47 +5,110 @@
 #include "backends/store/inroot.h"
 
 #include <openssl/crypto.h>
+#include <openssl/decoder.h>
+#include <openssl/encoder.h>
+#include <openssl/err.h>
 #include <openssl/provider.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* taken before `lists` */
 static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static unsigned int forks; /* under `lists` */
-static OSSL_LIB_CTX *libctx;
+static OSSL_LIB_CTX *_Atomic libctx;
 
-/* ---- once per process ---- */
+/* ---- once per process: what fails for want of memory is tried again ---- */
 
 static void before_fork(void)
 {
+    (void)pthread_mutex_lock(&making);
     (void)pthread_mutex_lock(&lists);
 }
 
 static void after_fork_in_parent(void)
 {
     (void)pthread_mutex_unlock(&lists);
+    (void)pthread_mutex_unlock(&making);
 }
 
 static void after_fork_in_child(void)
 {
     forks++;
-    (void)pthread_mutex_unlock(&lists);
+    after_fork_in_parent();
 }
 
-static void set_up(void)
+static bool register_handlers(void)
 {
-    OSSL_LIB_CTX *made = OSSL_LIB_CTX_new();
-    if (made && OSSL_PROVIDER_load(made, "default") &&
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0)
-        libctx = made;
-    else
-        OSSL_LIB_CTX_free(made);
+    static bool registered;
+    (void)pthread_mutex_lock(&making);
+    if (!registered)
+        registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    (void)pthread_mutex_unlock(&making);
+    return registered;
+}
+
+/* An algorithm whose first look-up finds no memory is unknown to its library context for ever. So all that
+ * we use are looked up here, and a context that does not know them is made anew. */
+static bool knows_all(OSSL_LIB_CTX *ctx)
+{
+    static const char *const digests[] = {"SHA256", "SHA384", "SHA512"};
+    static const struct {
+        const char *key, *signature;
+    } kinds[] = {{"EC", "ECDSA"}, {"RSA", "RSA"}, {"ED25519", "ED25519"}, {"ED448", "ED448"}};
+    static const char *const structures[] = {"input=der,structure=SubjectPublicKeyInfo",
+                                             "input=der,structure=PrivateKeyInfo"};
+    static const char public_part[] = "output=der,structure=SubjectPublicKeyInfo";
+    unsigned char byte = 0;
+    bool good = RAND_priv_bytes_ex(ctx, &byte, 1, 0) == 1; /* ECDSA wants random numbers */
+    for (size_t i = 0; good && i < sizeof digests / sizeof *digests; i++) {
+        EVP_MD *md = EVP_MD_fetch(ctx, digests[i], NULL);
+        good = md != NULL;
+        EVP_MD_free(md);
+    }
+    for (size_t i = 0; good && i < sizeof kinds / sizeof *kinds; i++) {
+        EVP_KEYMGMT *key = EVP_KEYMGMT_fetch(ctx, kinds[i].key, NULL);
+        EVP_SIGNATURE *signature = EVP_SIGNATURE_fetch(ctx, kinds[i].signature, NULL);
+        OSSL_ENCODER *encoder = OSSL_ENCODER_fetch(ctx, kinds[i].key, public_part);
+        good = key && signature && encoder;
+        OSSL_ENCODER_free(encoder);
+        EVP_KEYMGMT_free(key);
+        EVP_SIGNATURE_free(signature);
+        for (size_t j = 0; good && j < sizeof structures / sizeof *structures; j++) {
+            OSSL_DECODER *decoder = OSSL_DECODER_fetch(ctx, kinds[i].key, structures[j]);
+            good = decoder != NULL;
+            OSSL_DECODER_free(decoder);
+        }
+    }
+    return good;
+}
+
+/* Without memory for its default context, which idm_sha256 uses, OpenSSL 3.0 follows a null pointer. */
+static OSSL_LIB_CTX *make(void)
+{
+    OSSL_LIB_CTX *made = OSSL_LIB_CTX_get0_global_default() ? OSSL_LIB_CTX_new() : NULL;
+    (void)ERR_set_mark();
+    bool good = made && OSSL_PROVIDER_load(made, "default") && knows_all(made);
+    (void)ERR_pop_to_mark();
+    if (good)
+        return made;
+    OSSL_LIB_CTX_free(made);
+    return NULL;
 }
 
 OSSL_LIB_CTX *idm_active_libctx(void)
 {
-    (void)pthread_once(&once, set_up);
-    return libctx;
+    OSSL_LIB_CTX *found = atomic_load_explicit(&libctx, memory_order_acquire);
+    if (found)
+        return found;
+    (void)pthread_mutex_lock(&making);
+    found = atomic_load_explicit(&libctx, memory_order_relaxed);
+    if (!found) {
+        found = make();
+        atomic_store_explicit(&libctx, found, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&making);
+    return found;
 }
 
 /* ---- connections ---- */
@@ -109,9 +172,7 @@ int idm_active_open(struct idm_active_ctx **ret, const char *root, const char *t
                     struct idm_error *err)
 {
     static const char what[] = "use the device's identity";
-    if (!idm_active_libctx())
-        return idm_fail(err, IDM_E_CRYPTO, what, "OpenSSL has no default provider");
-    struct idm_active_ctx *ctx = calloc(1, sizeof *ctx);
+    struct idm_active_ctx *ctx = register_handlers() ? calloc(1, sizeof *ctx) : NULL;
     if (!ctx)
         return idm_fail(err, IDM_E_MEMORY, what, "out of memory");
     int root_size = snprintf(ctx->root, sizeof ctx->root, "%s", root);

@@ -64,7 +64,7 @@ bool idm_broker_is_there(const struct idm_active_ctx *ctx);
 /* soft.c: by an EVP_PKEY of idm_active_libctx(). */
 int idm_soft_sign(EVP_PKEY *key, const struct idm_to_sign *what, struct idm_signature *ret,
                   struct idm_error *err) IDM_NODISCARD;
-/* 0, or MISMATCH. */
+/* 0, MISMATCH, or CRYPTO: OpenSSL cannot tell. */
 int idm_soft_verify(EVP_PKEY *key, const struct idm_to_sign *what,
                     const struct idm_signature *signature) IDM_NODISCARD;
 

@@ -58,13 +58,16 @@ static bool is_proven(const struct place *at, uint64_t word)
            memcmp(at->link->proven, at->key->reference.spki, IDM_SHA256_SIZE) == 0;
 }
 
-/* A signature that the chip gave, good for the caller: 0, or MISMATCH. */
+/* A signature that the chip gave, good for the caller: 0, MISMATCH, or CRYPTO. */
 static int prove(const struct place *at, uint64_t word, const struct idm_to_sign *what,
                  const struct idm_signature *signature, struct idm_error *err)
 {
     struct idm_link *link = at->link;
     link->proven_word = 0;
-    if (idm_soft_verify(at->key->public_key, what, signature)) {
+    int rc = idm_soft_verify(at->key->public_key, what, signature);
+    if (rc == IDM_E_CRYPTO)
+        return idm_fail(err, rc, what_sign, "OpenSSL cannot check the TPM's signature");
+    if (rc) {
         (void)idm_fail(err, IDM_E_MISMATCH, what_sign,
                        "the TPM gave a signature that is not good under the certificate");
         return idm_advise(err, "run idmode boot, and see idmode status"), IDM_E_MISMATCH;

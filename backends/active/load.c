@@ -126,13 +126,18 @@ static EVP_PKEY *key_of_chain(const struct idm_bytes *pem)
     return key;
 }
 
-static bool is_key_of(const EVP_PKEY *key, const uint8_t spki[IDM_SHA256_SIZE])
+/* 0, MISMATCH; CRYPTO: OpenSSL cannot tell. */
+static int check_key(const EVP_PKEY *key, const uint8_t spki[IDM_SHA256_SIZE], const char *what,
+                     const char *why, struct idm_error *err)
 {
     uint8_t hash[IDM_SHA256_SIZE];
-    return key && idm_active_spki(key, hash) == 0 && memcmp(hash, spki, sizeof hash) == 0;
+    if (!key || idm_active_spki(key, hash))
+        return idm_fail(err, IDM_E_CRYPTO, what, "OpenSSL does not take it");
+    return memcmp(hash, spki, sizeof hash) == 0 ? 0
+                                                : idm_fail(err, IDM_E_MISMATCH, what, "%s", why);
 }
 
-/* 0, HELD, or MISMATCH when certificate and reference are not of one identity: read again. */
+/* 0, HELD, CRYPTO, or MISMATCH when certificate and reference are not of one identity: read again. */
 static int load_public(struct idm_active_ctx *ctx, struct idm_active_key *key,
                        struct idm_error *err)
 {
@@ -148,10 +153,8 @@ static int load_public(struct idm_active_ctx *ctx, struct idm_active_key *key,
         return rc;
     EVP_PKEY_free(key->public_key);
     key->public_key = key_of_chain(&key->chain);
-    if (is_key_of(key->public_key, key->reference.spki))
-        return 0;
-    return idm_fail(err, IDM_E_MISMATCH, what_load,
-                    "the certificate in /run/idmode is not that of the key");
+    return check_key(key->public_key, key->reference.spki, what_load,
+                     "the certificate in /run/idmode is not that of the key", err);
 }
 
 /* ---- how it signs ---- */
@@ -177,14 +180,14 @@ static int load_private(struct idm_active_ctx *ctx, struct idm_active_key *key,
     int rc = read_in_root(ctx, key->signer.key_file, &pem, err);
     if (rc)
         return rc;
-    EVP_PKEY *private_key = parse_private(&pem);
-    if (is_key_of(private_key, key->reference.spki)) {
-        key->private_key = private_key;
-        return 0;
+    key->private_key = parse_private(&pem);
+    rc = check_key(key->private_key, key->reference.spki, key->signer.key_file,
+                   "it does not hold the key of the identity in use", err);
+    if (rc) {
+        EVP_PKEY_free(key->private_key);
+        key->private_key = NULL;
     }
-    EVP_PKEY_free(private_key);
-    return idm_fail(err, IDM_E_MISMATCH, key->signer.key_file,
-                    "it does not hold the key of the identity in use");
+    return rc;
 }
 
 /* Root's file: who may not read it needs the broker, and learns so when it signs. */
@@ -224,7 +227,7 @@ int idm_active_load(struct idm_active_ctx *ctx, bool reads_key, struct idm_activ
 {
     static const struct timespec pause = {.tv_nsec = PAUSE_NS};
     int saved = errno;
-    struct idm_active_key *key = calloc(1, sizeof *key);
+    struct idm_active_key *key = idm_active_libctx() ? calloc(1, sizeof *key) : NULL;
     if (!key)
         return idm_fail(err, IDM_E_MEMORY, what_load, "out of memory");
     key->refs = 1;

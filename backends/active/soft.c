@@ -109,7 +109,8 @@ int idm_soft_verify(EVP_PKEY *key, const struct idm_to_sign *what,
     EVP_PKEY_CTX *ctx = prepare(key, what, EVP_PKEY_verify_init);
     bool good = ctx && EVP_PKEY_verify(ctx, signature->data, signature->size, what->hash,
                                        size_of(what->digest)) == 1;
+    int bad = ctx ? IDM_E_MISMATCH : IDM_E_CRYPTO;
     EVP_PKEY_CTX_free(ctx);
     (void)ERR_pop_to_mark();
-    return good ? 0 : IDM_E_MISMATCH;
+    return good ? 0 : bad;
 }

@@ -16,7 +16,6 @@
 #include <openssl/provider.h>
 #include <openssl/ssl.h>
 #include <openssl/store.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 struct identity {
@@ -40,19 +39,25 @@ void idmode_identity_free(struct identity *identity)
 
 /* ---- the provider ---- */
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool added;
 static OSSL_PROVIDER *standard;
 static OSSL_PROVIDER *ours;
 
 /* `default` named explicitly where it is there, because loading any provider may take the implicit one
  * away; where the configuration has others in its place (FIPS), it stays away. Never unloaded: keys may
- * live as long as the process. */
-static void provide(void)
+ * live as long as the process. What had no memory is tried again by the next call. */
+static bool provide(void)
 {
-    if (OSSL_PROVIDER_available(NULL, "default"))
+    idmode_lock();
+    if (!standard && OSSL_PROVIDER_available(NULL, "default"))
         standard = OSSL_PROVIDER_try_load(NULL, "default", 1);
-    if (OSSL_PROVIDER_add_builtin(NULL, IDM_PROVIDER_BUILTIN, idm_provider_init_builtin) == 1)
+    if (!added)
+        added = OSSL_PROVIDER_add_builtin(NULL, IDM_PROVIDER_BUILTIN, idm_provider_init_builtin);
+    if (added && !ours)
         ours = OSSL_PROVIDER_try_load(NULL, IDM_PROVIDER_BUILTIN, 1);
+    bool good = ours != NULL;
+    idmode_unlock();
+    return good;
 }
 
 /* ---- loading ---- */
@@ -163,8 +168,7 @@ IDMODE_PUBLIC int idmode_use_identity(idmode *id, SSL_CTX *ssl_ctx)
     struct idm_error err = {0};
     if (!id || !ssl_ctx)
         return idm_fail(&err, IDM_E_USAGE, what_use, "a NULL"), idmode_fail(&err);
-    (void)pthread_once(&once, provide);
-    if (!ours)
+    if (!provide())
         return idm_fail(&err, IDM_E_CRYPTO, what_use, "OpenSSL does not take idmode's provider"),
                idmode_fail(&err);
     SSL_CTX_set_cert_cb(ssl_ctx, choose, id);

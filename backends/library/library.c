@@ -65,8 +65,6 @@ IDMODE_PUBLIC const char *idmode_error(void)
 /* ---- the lock ---- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int handlers;
 
 void idmode_lock(void)
 {
@@ -79,9 +77,14 @@ void idmode_unlock(void)
 }
 
 /* After those of backends/active, whose lock is taken under this one: fork takes the youngest first. */
-static void register_handlers(void)
+static bool register_handlers(void)
 {
-    handlers = pthread_atfork(idmode_lock, idmode_unlock, idmode_unlock);
+    static bool registered;
+    idmode_lock();
+    if (!registered)
+        registered = pthread_atfork(idmode_lock, idmode_unlock, idmode_unlock) == 0;
+    idmode_unlock();
+    return registered;
 }
 
 /* ---- open and close ---- */
@@ -106,8 +109,7 @@ IDMODE_PUBLIC int idmode_open(idmode **ret, const char *root)
     if (!id)
         return idm_fail(&err, IDM_E_MEMORY, "idmode_open", "out of memory"), idmode_fail(&err);
     int rc = idm_active_open(&id->active, path, tcti && *tcti ? tcti : NULL, &err);
-    (void)pthread_once(&once, register_handlers);
-    if (rc == 0 && handlers) {
+    if (rc == 0 && !register_handlers()) {
         idm_active_close(id->active);
         rc = idm_fail(&err, IDM_E_MEMORY, "idmode_open", "out of memory");
     }
@@ -299,7 +301,8 @@ IDMODE_PUBLIC int idmode_sign(idmode *id, const char *digest, const void *messag
                        "the message begins as idmode's own statements do");
         return idmode_fail(&err);
     }
-    if (EVP_Q_digest(idm_active_libctx(), digest, NULL, message, size, to_sign.hash, NULL) != 1)
+    if (!idm_active_libctx() ||
+        EVP_Q_digest(idm_active_libctx(), digest, NULL, message, size, to_sign.hash, NULL) != 1)
         (void)idm_fail(&err, IDM_E_CRYPTO, what, "the digest failed");
     else if (sign(id, &to_sign, &made, &err) == 0)
         err.code = 0;

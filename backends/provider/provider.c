@@ -159,7 +159,7 @@ static const OSSL_DISPATCH functions[] = {
 /* ---- start ---- */
 
 static struct idm_active_ctx *process_ctx;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct idm_active_key *handed_over;
 
 int idm_provider_load(struct idm_active_key **ret, struct idm_error *err)
@@ -210,7 +210,10 @@ static void take_core(struct idm_provider *p, const OSSL_DISPATCH *in)
 static int init(const struct idm_provider_offer *offer, const OSSL_CORE_HANDLE *handle,
                 const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **ret_ctx)
 {
-    (void)pthread_once(&once, open_process_ctx);
+    (void)pthread_mutex_lock(&opening);
+    if (!process_ctx)
+        open_process_ctx();
+    (void)pthread_mutex_unlock(&opening);
     struct idm_provider *p = calloc(1, sizeof *p);
     if (!p || !process_ctx) {
         free(p);

@@ -107,6 +107,8 @@ static int run(const struct idm_options *options, struct idm_error *err)
     if (rc && !settings.invalid)
         return rc;
     /* An invalid value elsewhere does not take TLS away: the group stands as it is, or the default. */
+    if (!idm_active_libctx())
+        return idm_fail(err, IDM_E_MEMORY, "start", "OpenSSL has no memory");
     rc = idm_active_open(&ring.ctx, options->root, options->tcti, err);
     if (rc)
         return rc;
@@ -132,6 +134,7 @@ int main(int argc, char **argv)
     struct idm_error err = {0};
     if (!idm_options_open_standard())
         return IDM_EXIT_FAILED;
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* it needs no other providers */
     harden();
     (void)signal(SIGPIPE, SIG_IGN);
     /* What a chip answers is told in our words; who wants the library's says so (TSS2_LOG). */

@@ -181,9 +181,12 @@ static bool is_sane(const struct idm_wire_request *r, size_t size)
 
 static bool keep_message(struct client *client, const uint8_t *data, size_t size)
 {
+    struct idm_error err = {0};
     client->message = malloc(size ? size : 1);
-    if (!client->message)
-        return refuse(client, "out of memory", ""), false;
+    if (!client->message) {
+        (void)idm_fail(&err, IDM_E_MEMORY, what_sign, "out of memory");
+        return reply_error(client, &err), false;
+    }
     memcpy(client->message, data, size);
     client->what.message = client->message;
     client->what.message_size = size;
@@ -195,6 +198,7 @@ static bool take(struct client *client, const uint8_t *data, size_t size)
 {
     static const size_t label = sizeof IDM_LABEL_PREFIX - 1;
     struct idm_to_sign *what = &client->what;
+    struct idm_error err = {0};
     const char *name = NULL;
     size_t hash_size = 0;
     *what = (struct idm_to_sign){.digest = (enum idm_digest)client->request.digest,
@@ -221,7 +225,8 @@ static bool take(struct client *client, const uint8_t *data, size_t size)
         return keep_message(client, data, size);
     if (EVP_Q_digest(idm_active_libctx(), name, NULL, data, size, what->hash, NULL) == 1)
         return true;
-    return refuse(client, "the digest failed", ""), false;
+    (void)idm_fail(&err, IDM_E_CRYPTO, what_sign, "the digest failed");
+    return reply_error(client, &err), false;
 }
 
 /* One message. Whoever sends anything else than a request is not talking our language. */
