@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* core.c - libexec/idmode/core: the program behind `idmode`, on the real device. */
+#include "backends/tpm/silence.h"
 #include "cli/cli.h"
 #include "cli/hooks/hooks.h"
 
@@ -15,6 +16,8 @@ int main(int argc, char **argv)
         return IDM_EXIT_FAILED;
     if (argc > 1 && strcmp(argv[1], "hooks") == 0)
         return idm_hooks_main(argc - 1, argv + 1);
+    if (!idm_tpm_outwait(&argc, &argv))
+        return IDM_EXIT_FAILED;
     /* No configuration of OpenSSL, whoever names it: it could load modules into the program that holds
      * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
     /* Its tables go with the process, and need not be taken down one by one before. */

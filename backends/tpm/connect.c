@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "backends/store/lock.h"
 #include "backends/tpm/internal.h"
+#include "backends/tpm/silence.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <tss2/tss2_tctildr.h>
 #include <unistd.h>
 
 #define FIRST_PAUSE_MS   5u /* a quarter of the quickest command on a real chip */
@@ -38,7 +38,7 @@ int idm_tpm_open(struct idm_tpm **ret, const char *root, const struct idm_settin
 void idm_tpm_close(struct idm_tpm *tpm)
 {
     Esys_Finalize(&tpm->esys);
-    Tss2_TctiLdr_Finalize(&tpm->tcti);
+    idm_tcti_close(&tpm->tcti);
     tpm->sys = NULL;
     tpm->broken = false;
     memset(tpm->held, 0, sizeof tpm->held);
@@ -95,7 +95,7 @@ static int connect_once(struct idm_tpm *tpm, TSS2_RC *ret_rc, int *ret_errno)
     *ret_errno = device_errno(tpm->settings->tcti);
     if (*ret_errno)
         return *ret_errno == EBUSY ? IDM_E_TPM_BUSY : IDM_E_TPM_ABSENT;
-    *ret_rc = Tss2_TctiLdr_Initialize(tpm->settings->tcti, &tpm->tcti);
+    *ret_rc = idm_tcti_open(tpm->settings->tcti, tpm->settings->wait_ms, &tpm->tcti);
     if (*ret_rc != TSS2_RC_SUCCESS)
         return IDM_E_TPM_ABSENT;
     *ret_rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
@@ -150,6 +150,11 @@ int idm_tpm_ready(struct idm_tpm *tpm, const char *what, struct idm_error *err)
     if (!tcti[0] || strcmp(tcti, "none") == 0) {
         (void)idm_fail(err, IDM_E_TPM_ABSENT, what, "the configuration says that there is no TPM");
         return idm_advise(err, "%s", todo_tcti), IDM_E_TPM_ABSENT;
+    }
+    if (idm_tpm_is_silent()) {
+        (void)idm_fail(err, IDM_E_TPM_BUSY, what, "it took a command and did not answer");
+        return idm_advise(err, "look at what serves %s, or restart the machine", tcti),
+               IDM_E_TPM_BUSY;
     }
     for (;;) {
         TSS2_RC rc;

@@ -5,6 +5,7 @@
  *   tss2file.c, envelope.c   file formats                     no TPM traffic
  *   announce.c does the firmware announce a TPM?              no TPM traffic
  *   connect.c  connection, start-up, waiting     rc.c    response codes → our errors
+ *   silence.c  a TPM that never answers
  *   slots.c    what we hold in the chip          auth.c  sessions, owner authorisation
  *   object.c key.c sign.c held.c parent.c primary.c counter.c seal.c clear.c info.c   the entries
  *

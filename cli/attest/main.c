@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "backends/tpm/silence.h"
 #include "cli/attest/attest.h"
 
 #include <openssl/crypto.h>
@@ -88,7 +89,7 @@ static int run(const struct idm_options *options)
 int main(int argc, char **argv)
 {
     struct idm_options options;
-    if (!idm_options_open_standard())
+    if (!idm_options_open_standard() || !idm_tpm_outwait(&argc, &argv))
         return IDM_EXIT_FAILED;
     /* As core.c does: no configuration of OpenSSL, and no words of the TSS. What is written here is for
      * root alone: an endorsement key is a tracking number, and a secret is a secret. */
