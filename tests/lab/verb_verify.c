@@ -10,8 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define JOBS_MAX    64u
-#define IMAGES_ROOM (1u << 26) /* 512 MB of addresses, of which is used what is met */
+#define JOBS_MAX 64u
 
 /* ---- memory that the jobs share ---- */
 
@@ -22,28 +21,12 @@ static void *shared_memory(size_t size)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-bool verify_shared_add(struct verify_shared *shared, uint64_t hash)
-{
-    hash += !hash;
-    for (size_t i = 0; i < shared->room; i++) {
-        uint64_t *slot = &shared->slots[(hash + i) & (shared->room - 1)];
-        uint64_t there = 0;
-        if (__atomic_compare_exchange_n(slot, &there, hash, false, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED)) {
-            (void)__atomic_fetch_add(shared->count, 1, __ATOMIC_RELAXED);
-            return true;
-        }
-        if (there == hash)
-            return false;
-    }
-    return false;
-}
-
 /* ---- options ---- */
 
 struct call {
     struct verify_options options;
     const char *life;
+    bool unmet;
 };
 
 static int misuse(const char *what, const char *why)
@@ -60,15 +43,20 @@ static int print_help(void)
         "usage: idmode-lab verify [OPTION]…\n\n"
         "  --depth D       so many steps besides boots, breadth first (1)\n"
         "  --cuts 1|2|3    the recovery of a cut is cut as well: 2 once more (default), 3 twice\n"
-        "  --calls N       every N-th call of the backends fails, once and for ever (7)\n"
+        "  --calls N       each call of the backends fails, once and for ever; after the first "
+        "step\n"
+        "                  every N-th of them (7)\n"
+        "  --again N       of the images that were booted before, every N-th is booted again (8)\n"
         "  --seed S        of the random lives (1)\n"
         "  --lives N       so many random lives after that (2000)\n"
-        "  --recoveries N  at most so many in each job before that (0: no limit)\n"
+        "  --recoveries N  at most so many before that (0: no limit)\n"
         "  --seconds N     and at most so long (0: no limit)\n"
-        "  --jobs J        processes that share the work (1)\n"
+        "  --jobs J        processes that share the devices (1)\n"
+        "  --unmet         lists the plan steps of the table that were not met\n"
         "  --life LIFE     one life, as a violation prints it, with its trace\n\n"
         "The same options give the same run, unless --seconds ends it.\n\n"
-        "exit: 0 no violation, 1 there is one, 2 usage, "
+        "exit: 0 no violation, 1 there is one, or equal images came to different places, 2 usage,\n"
+        "      "
         "5 a job did not come to its end\n",
         stdout);
     return fflush(stdout) == 0 ? LAB_EXIT_DONE : LAB_EXIT_OUTPUT;
@@ -95,6 +83,8 @@ static const struct option long_options[] = {
     {"jobs", required_argument, NULL, 'j'},
     {"life", required_argument, NULL, 'l'},
     {"calls", required_argument, NULL, 'e'},
+    {"again", required_argument, NULL, 'a'},
+    {"unmet", no_argument, NULL, 'u'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -107,7 +97,7 @@ static int take_option(struct call *call, int option, const char *text)
     bool good = true;
     switch (option) {
     case 'd':
-        good = take_number(text, 0, 40, &value);
+        good = take_number(text, 0, VERIFY_DEPTH_MAX, &value);
         o->depth = (unsigned int)value;
         break;
     case 'c':
@@ -117,6 +107,13 @@ static int take_option(struct call *call, int option, const char *text)
     case 'e':
         good = take_number(text, 1, 1000, &value);
         o->stride = (unsigned int)value;
+        break;
+    case 'a':
+        good = take_number(text, 1, 1000000, &value);
+        o->again = (unsigned int)value;
+        break;
+    case 'u':
+        call->unmet = true;
         break;
     case 's':
         good = take_number(text, 0, UINT32_MAX, &value);
@@ -178,55 +175,8 @@ static int show_life(const struct verify_alphabet *alphabet, const char *text)
 
 /* ---- the jobs ---- */
 
-static void add_totals(struct verify_totals *sum, const struct verify_totals *one)
-{
-    sum->recoveries += one->recoveries;
-    sum->runs += one->runs;
-    sum->places += one->places;
-    sum->run += one->run;
-    sum->again += one->again;
-    sum->elsewhere += one->elsewhere;
-    sum->violations += one->violations;
-    sum->left_out += one->left_out;
-    sum->unvisited += one->unvisited;
-    sum->lives += one->lives;
-    sum->user_seconds += one->user_seconds;
-    sum->stopped |= one->stopped;
-}
-
-static bool new_till_the_end(const struct verify_totals *totals, unsigned int jobs)
-{
-    bool new = false;
-    for (unsigned int i = 0; i < jobs; i++)
-        new |= totals[i].newest > totals[i].recoveries - totals[i].recoveries / 5;
-    return new;
-}
-
-static void print_totals(const struct verify_options *options, const struct verify_totals *totals,
-                         size_t distinct)
-{
-    struct verify_totals sum = {0};
-    for (unsigned int i = 0; i < options->jobs; i++)
-        add_totals(&sum, &totals[i]);
-    double each = sum.run ? sum.user_seconds / (double)sum.run * 1e6 : 0;
-    (void)printf("%lu places entered, %lu steps without a fault, %lu random lives\n", sum.places,
-                 sum.runs, sum.lives);
-    (void)printf(
-        "%lu of the recoveries were booted, the others began with an image that was booted "
-        "before;\n%lu of those were booted all the same: %lu came to another place\n",
-        sum.run, sum.again, sum.elsewhere);
-    (void)printf("%.1f s of processor time, %.1f microseconds for each that was booted\n",
-                 sum.user_seconds, each);
-    (void)printf("%lu outcomes of cuts left out, %lu places not entered%s\n", sum.left_out,
-                 sum.unvisited, sum.stopped ? ": the limit was reached" : "");
-    (void)printf("the last fifth of the run met %s\n",
-                 new_till_the_end(totals, options->jobs) ? "new images" : "no new image");
-    (void)printf("%lu recoveries, %zu distinct, %lu violations\n", sum.recoveries, distinct,
-                 sum.violations);
-}
-
 static bool run_jobs(struct verify_options *options, const struct verify_alphabet *alphabet,
-                     struct verify_shared *images, struct verify_totals *totals)
+                     struct verify_totals *totals)
 {
     pid_t children[JOBS_MAX];
     bool good = true;
@@ -234,7 +184,7 @@ static bool run_jobs(struct verify_options *options, const struct verify_alphabe
     for (options->job = 0; options->job < options->jobs; options->job++) {
         pid_t child = fork();
         if (child == 0) {
-            verify_explore(options, alphabet, images, &totals[options->job]);
+            verify_explore(options, alphabet, &totals[options->job]);
             (void)fflush(stdout);
             _exit(0);
         }
@@ -248,42 +198,41 @@ static bool run_jobs(struct verify_options *options, const struct verify_alphabe
     return good;
 }
 
-static int explore(struct verify_options *options, const struct verify_alphabet *alphabet)
+static int explore(struct call *call, const struct verify_alphabet *alphabet)
 {
-    unsigned long violations = 0;
-    struct verify_totals *totals = shared_memory(JOBS_MAX * sizeof *totals);
-    struct verify_shared images = {.room = IMAGES_ROOM,
-                                   .slots = shared_memory(IMAGES_ROOM * sizeof(uint64_t)),
-                                   .count = shared_memory(sizeof(size_t))};
-    if (!images.slots || !images.count || !totals) {
+    struct verify_totals *totals = shared_memory((JOBS_MAX + 1) * sizeof *totals);
+    if (!totals) {
         (void)fprintf(stderr, "idmode-lab: verify: out of memory\n");
         return LAB_EXIT_OUTPUT;
     }
-    bool good = run_jobs(options, alphabet, &images, totals);
-    for (unsigned int i = 0; i < options->jobs; i++)
-        violations += totals[i].violations;
+    struct verify_totals *sum = &totals[JOBS_MAX];
+    bool good = run_jobs(&call->options, alphabet, totals);
+    for (unsigned int i = 0; i < call->options.jobs; i++)
+        verify_add_totals(sum, &totals[i]);
     if (!good)
         (void)fprintf(stderr, "idmode-lab: verify: a job did not come to its end\n");
-    print_totals(options, totals, *images.count);
-    (void)munmap(images.slots, IMAGES_ROOM * sizeof(uint64_t));
-    (void)munmap(images.count, sizeof(size_t));
-    (void)munmap(totals, JOBS_MAX * sizeof *totals);
+    if (call->unmet)
+        verify_print_unmet(sum, stdout);
+    verify_print_totals(&call->options, sum);
+    bool found = sum->violations || sum->elsewhere;
+    (void)munmap(totals, (JOBS_MAX + 1) * sizeof *totals);
     if (fflush(stdout) || !good)
         return LAB_EXIT_OUTPUT;
-    return violations ? LAB_EXIT_FAILED : LAB_EXIT_DONE;
+    return found ? LAB_EXIT_FAILED : LAB_EXIT_DONE;
 }
 
 int lab_verb_verify(int argc, char **argv)
 {
     struct call call = {
-        .options = {.depth = 1, .cuts = 2, .stride = 7, .jobs = 1, .seed = 1, .lives = 2000}};
+        .options = {
+            .depth = 1, .cuts = 2, .stride = 7, .again = 8, .jobs = 1, .seed = 1, .lives = 2000}};
     struct verify_alphabet alphabet;
     int rc = take_options(&call, argc, argv);
     if (rc >= 0)
         return rc;
     if (verify_alphabet_open(&alphabet))
         return LAB_EXIT_OUTPUT;
-    rc = call.life ? show_life(&alphabet, call.life) : explore(&call.options, &alphabet);
+    rc = call.life ? show_life(&alphabet, call.life) : explore(&call, &alphabet);
     verify_alphabet_close(&alphabet);
     return rc;
 }

@@ -7,16 +7,23 @@
  *                  │                           └─cut──► boot ──► place        (--cuts 2, 3)
  *                  └─call n fails, once or from there on──► boot ──► place
  *
- * What a fault leaves is booted once: an image that is the same but for the names of its keys and the lengths
- * of its lives (verify_hash) counts as that one. How far that holds is measured: one such image of 256 is
- * booted all the same, and it is said how many of those came to another place than the first one did.
+ * A recovery is such a boot: it was run, and judged. An image that is the same but for the names of its
+ * keys and the lengths of its lives (verify_hash) as one that was booted is not booted each time, and does
+ * not count; each so many-th is, and must come to the place to which the first one came: an image that comes
+ * to another one is a failure of the whole run.
  *
  * A cut costs no replay: while a step runs, the world is forked after each of its primitive effects,
  * and the power fails in the fork. A place is a world with the oracle that watched it; where it came
  * from is its life.
  *
+ *     verify.c         places, breadth first           verify_place.c     a world and its oracle
+ *     verify_fault.c   cuts, calls, recoveries         verify_state.c     when are two places the same?
+ *     verify_random.c  random lives                    verify_note.c      what a file says
+ *     verify_count.c   how far it came                 verify_set.c       sets and maps
+ *     verify_life.c    a life in words                 verify_alphabet.c  devices and steps
+ *
  * Deterministic: the same options give the same run, unless --seconds ends it. Not thread-safe; each
- * job is a process.
+ * job is a process, and has its own devices.
  */
 #ifndef IDM_TESTS_LAB_VERIFY_H
 #define IDM_TESTS_LAB_VERIFY_H
@@ -45,9 +52,9 @@ enum verify_kind { VERIFY_WHOLE, VERIFY_CUT, VERIFY_FAILS, VERIFY_FAILS_ON };
 struct verify_event {
     uint32_t before; /* index of the event before it; 0: none */
     uint16_t step;
-    uint8_t kind;    /* enum verify_kind */
-    uint8_t outcome; /* CUT: what was left of what was not synced */
-    uint32_t at;     /* CUT: primitive effect, FAILS: call; from 1 */
+    uint8_t kind;     /* enum verify_kind */
+    uint32_t at;      /* CUT: primitive effect, FAILS: call; from 1 */
+    uint32_t outcome; /* CUT: what was left of what was not synced */
 };
 
 /* What the world is told about it. */
@@ -121,8 +128,8 @@ void verify_place_fork_world(struct verify_place *ret, const struct verify_place
 void verify_place_close(struct verify_place *place); /* a closed or zeroed one is fine */
 
 /* The step happens, and the oracle judges it. 1 all hold, 0 *ret says what does not, -1 the world ends
- * there (nothing to boot, no such snapshot). `futures`: whose questions about the next boots were
- * asked already; NULL: asks always. */
+ * there (nothing to boot, no such snapshot). `futures`: of which places the questions about the next boots
+ * were asked already; NULL: asks always. */
 int verify_place_act(struct verify_place *place, const struct lab_step *step,
                      const struct lab_cut *cut, struct verify_set *futures,
                      struct lab_result *ret_result, struct lab_violation *ret);
@@ -135,38 +142,50 @@ int verify_place_cut(struct verify_place *place, const struct lab_step *step,
 struct verify_options {
     unsigned int depth;   /* steps besides boots */
     unsigned int cuts;    /* nested in one another's recovery */
-    unsigned int stride;  /* every so many-th call fails; which ones first depends on the place */
+    unsigned int stride;  /* below the first depth every so many-th call fails; there each */
+    unsigned int again;   /* every so many-th image that was booted before is booted all the same */
     unsigned int seconds; /* 0: no limit */
     unsigned int jobs, job;
     uint64_t seed;
-    unsigned long limit; /* recoveries at which a job ends; 0: none */
+    unsigned long limit; /* recoveries of all jobs together at which they end; 0: none */
     unsigned long lives; /* random ones */
-    bool quick;          /* the first violation ends it and is not told */
 };
 
-#define VERIFY_TOLD 8u /* violations that a job tells in full */
+#define VERIFY_TOLD      8u  /* violations that a job tells in full */
+#define VERIFY_DEPTH_MAX 15u /* of options.depth */
+
+struct verify_depth {
+    unsigned long entered; /* with all their steps and all that goes wrong in them */
+    unsigned long left;    /* met, and not entered to the end */
+};
+
+/* How a plan of a cell was met, of (event, state, n-th action). */
+enum verify_met { VERIFY_RAN = 1, VERIFY_WAS_CUT = 2 };
 
 struct verify_totals {
-    unsigned long recoveries; /* faults after which the device was judged when it came back */
-    unsigned long run; /* of those: booted; the others left an image from which it had come back */
-    unsigned long newest;    /* recovery that last met a new image */
-    unsigned long again;     /* of the others: booted all the same */
-    unsigned long elsewhere; /* of these: came to another place */
-    unsigned long runs, places, violations, left_out, unvisited, lives;
+    unsigned long recoveries; /* booted after a fault, and judged */
+    unsigned long again;      /* of these: of an image that had been booted before */
+    unsigned long elsewhere;  /* of these: came to another place than it did */
+    unsigned long equal;      /* faults that left an image booted before, and were not booted */
+    unsigned long images;     /* distinct ones that were booted */
+    unsigned long late_images, late_points; /* met in the last fifth of the run */
+    unsigned long runs, violations, lives;
+    unsigned long left_outcomes, left_calls; /* not tried */
+    struct verify_depth depths[VERIFY_DEPTH_MAX + 1];
     double user_seconds;
     unsigned int first_invariant; /* of the first violation */
     bool stopped;                 /* by --seconds, the limit, or for room */
+    uint8_t met[IDM_EVENT_COUNT][IDM_STATE_COUNT][IDM_PLAN_STEPS]; /* of enum verify_met */
 };
 
-/* Images that any job recovered from, counted once: in memory that the jobs share. */
-struct verify_shared {
-    size_t room; /* power of two */
-    uint64_t *slots;
-    size_t *count;
-};
-bool verify_shared_add(struct verify_shared *shared, uint64_t hash); /* true: new */
-
+/* One of `options->jobs` parts of the run: the devices whose number fits `options->job`. */
 void verify_explore(const struct verify_options *options, const struct verify_alphabet *alphabet,
-                    struct verify_shared *images, struct verify_totals *ret);
+                    struct verify_totals *ret);
+
+/* Adds one job's totals; sums, and the worse of what is no number. */
+void verify_add_totals(struct verify_totals *sum, const struct verify_totals *one);
+void verify_print_totals(const struct verify_options *options, const struct verify_totals *sum);
+/* The plan steps of the table that were not met, one a line. */
+void verify_print_unmet(const struct verify_totals *sum, FILE *to);
 
 #endif

@@ -16,7 +16,7 @@ void verify_life_print(const struct verify_life *life, FILE *to)
         const struct verify_event *e = &life->events[i];
         (void)fprintf(to, "%s%u", i ? "," : "", e->step);
         if (e->kind == VERIFY_CUT)
-            (void)fprintf(to, "@%" PRIu32 ".%u", e->at, e->outcome);
+            (void)fprintf(to, "@%" PRIu32 ".%" PRIu32, e->at, e->outcome);
         else if (e->kind != VERIFY_WHOLE)
             (void)fprintf(to, "%s%" PRIu32, e->kind == VERIFY_FAILS ? "!" : "!!", e->at);
     }
@@ -43,7 +43,7 @@ static bool parse_event(const struct verify_alphabet *alphabet, const char **at,
     if (**at == '@') {
         kind = VERIFY_CUT;
         ++*at;
-        if (!number(at, UINT32_MAX, &where) || *(*at)++ != '.' || !number(at, 255, &outcome))
+        if (!number(at, UINT32_MAX, &where) || *(*at)++ != '.' || !number(at, UINT32_MAX, &outcome))
             return false;
     } else if (marks == 1 || marks == 2) {
         kind = marks == 1 ? VERIFY_FAILS : VERIFY_FAILS_ON;
@@ -54,7 +54,7 @@ static bool parse_event(const struct verify_alphabet *alphabet, const char **at,
     *ret = (struct verify_event){.step = (uint16_t)step,
                                  .kind = (uint8_t)kind,
                                  .at = (uint32_t)where,
-                                 .outcome = (uint8_t)outcome};
+                                 .outcome = (uint32_t)outcome};
     return true;
 }
 
@@ -87,9 +87,9 @@ void verify_life_scenario(const struct verify_life *life, FILE *to)
         const struct verify_event *e = &life->events[i];
         (void)fprintf(to, "  - %s", verify_step_line(e->step));
         if (e->kind == VERIFY_CUT)
-            (void)fprintf(to,
-                          "    # the power fails after primitive effect %" PRIu32 ", outcome %u",
-                          e->at, e->outcome);
+            (void)fprintf(
+                to, "    # the power fails after primitive effect %" PRIu32 ", outcome %" PRIu32,
+                e->at, e->outcome);
         else if (e->kind != VERIFY_WHOLE)
             (void)fprintf(to, "    # backend call %" PRIu32 " fails%s", e->at,
                           e->kind == VERIFY_FAILS ? "" : ", and all after it");

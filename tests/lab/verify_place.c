@@ -3,6 +3,7 @@
 #include "tests/lab/oracle_parts.h"
 #include "tests/lab/sim_parts.h"
 #include "tests/lab/verify.h"
+#include "tests/lab/verify_note.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 /* A sight without its trace, which nobody reads here and which is most of it. */
 #define SIGHT_SIZE offsetof(struct lab_sight, trace)
 
-/* What the oracle asks of the next boots follows from the place: once is enough. */
 static struct lab_world_ops asked_already;
 
 static void *allocate(size_t size)
@@ -72,33 +72,50 @@ void verify_place_close(struct verify_place *place)
     *place = (struct verify_place){0};
 }
 
-static int judge(struct verify_place *place, const struct lab_step *step,
-                 const struct lab_result *result, struct lab_violation *ret)
+static int see(struct verify_place *place, struct lab_sight *ret)
 {
-    static struct lab_sight after;
     char error[LAB_SENTENCE_SIZE] = "";
-    if (lab_sim_world.see(place->world, &after, error))
-        return -1;
-    int rc = lab_oracle_step(place->oracle, place->world, step, result, place->sight, &after, ret,
-                             error);
-    memcpy(place->sight, &after, SIGHT_SIZE);
+    return lab_sim_world.see(place->world, ret, error);
+}
+
+static int judge(struct verify_place *place, const struct lab_step *step,
+                 const struct lab_result *result, const struct lab_sight *after,
+                 struct lab_violation *ret)
+{
+    char error[LAB_SENTENCE_SIZE] = "";
+    int rc =
+        lab_oracle_step(place->oracle, place->world, step, result, place->sight, after, ret, error);
+    memcpy(place->sight, after, SIGHT_SIZE);
     return rc;
+}
+
+/* What the oracle asks of the next boots follows from the place and from how it was come to: once is
+ * enough. */
+static bool asks(const struct verify_place *place, const struct lab_step *step,
+                 const struct lab_result *result, const struct lab_sight *after,
+                 struct verify_set *futures)
+{
+    uint64_t how = (uint64_t)lab_idmode_ran(step, after) << 2 |
+                   (uint64_t)(lab_sim_world.writes(place->world) > 0) << 1 | result->was_cut;
+    return !futures ||
+           verify_set_add(futures,
+                          verify_mix(verify_hash(place->world, place->oracle, place->device), how));
 }
 
 int verify_place_act(struct verify_place *place, const struct lab_step *step,
                      const struct lab_cut *cut, struct verify_set *futures,
                      struct lab_result *ret_result, struct lab_violation *ret)
 {
+    static struct lab_sight after;
     if (!asked_already.name) {
         asked_already = lab_sim_world;
         asked_already.forks_cheaply = false;
     }
-    if (lab_sim_world.act(place->world, step, cut, ret_result))
+    if (lab_sim_world.act(place->world, step, cut, ret_result) || see(place, &after))
         return -1;
-    bool first = !futures ||
-                 verify_set_add(futures, verify_hash(place->world, place->oracle, place->device));
-    place->oracle->ops = first ? &lab_sim_world : &asked_already;
-    int rc = judge(place, step, ret_result, ret);
+    if (!asks(place, step, ret_result, &after, futures))
+        place->oracle->ops = &asked_already;
+    int rc = judge(place, step, ret_result, &after, ret);
     place->oracle->ops = &lab_sim_world;
     return rc;
 }
@@ -106,5 +123,6 @@ int verify_place_act(struct verify_place *place, const struct lab_step *step,
 int verify_place_cut(struct verify_place *place, const struct lab_step *step,
                      const struct lab_result *result, struct lab_violation *ret)
 {
-    return judge(place, step, result, ret);
+    static struct lab_sight after;
+    return see(place, &after) ? -1 : judge(place, step, result, &after, ret);
 }

@@ -537,6 +537,9 @@ static int fork_world(struct lab_world **ret, struct lab_world *w, char error[LA
         return lab_sim_broke(error, "out of memory");
     memcpy(copy, w, offsetof(struct lab_world, trace) + w->trace_size);
     idm_sim_copy(&copy->sim, &w->sim);
+    /* Whoever listens to this one does not hear the other. */
+    if (w->sim.traced_self != w)
+        copy->sim.traced = NULL;
     copy->sim.traced_self = copy;
     copy->sim.dead = w->sim.dead;
     for (size_t i = 0; i < LAB_SIM_SNAPSHOTS && copy->snapshots[i]; i++)

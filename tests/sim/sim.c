@@ -206,6 +206,7 @@ void idm_sim_begin_run(struct idm_sim *sim)
 
 void idm_sim_begin_process(struct idm_sim *sim)
 {
+    sim->processes++;
     sim->swept = false;
     sim->waited_ms = 0;
     sim->pause_ms = 0;

@@ -65,6 +65,13 @@ struct idm_sim_effect {
     struct idm_sim_blob *before; /* owned: what had the name before; NULL: nothing */
 };
 
+/* What the newest primitive effect did. */
+enum idm_sim_newest {
+    IDM_SIM_DURABLE, /* in the chip: it is done */
+    IDM_SIM_UNSYNCED,
+    IDM_SIM_SYNC, /* it only made others durable */
+};
+
 struct idm_sim_object {
     uint32_t handle; /* 0: a free place */
     uint32_t id;     /* of the key; never used twice */
@@ -121,11 +128,13 @@ struct idm_sim {
     unsigned long changes;  /* that could change something durable so far */
     unsigned long writes;   /* that did, marker and /run apart */
     unsigned long effects;  /* primitive ones so far, the chip's among them */
-    unsigned long issued;   /* certificates */
+    enum idm_sim_newest newest;
+    unsigned long issued; /* certificates */
     bool fault_hit;
-    bool dead;          /* after a cut */
-    bool swept;         /* the process has looked for leftover temporary files */
-    uint32_t waited_ms; /* for a busy chip, in this process: virtual time */
+    bool dead;               /* after a cut */
+    unsigned long processes; /* that began so far */
+    bool swept;              /* the process has looked for leftover temporary files */
+    uint32_t waited_ms;      /* for a busy chip, in this process: virtual time */
     uint32_t pause_ms;
     void (*traced)(void *self, const char *line); /* gets each line of the trace; may be NULL */
     void *traced_self;
@@ -161,8 +170,13 @@ enum idm_exit idm_sim_boot(struct idm_sim *sim, struct idm_outcome *ret);
 /* Primitive effects that were issued and not synced when the power went. */
 size_t idm_sim_unsynced(const struct idm_sim *sim);
 /* In how many states the disks may be then: each unsynced effect kept, lost, or torn as its file system
- * does it. At least 1. */
-uint64_t idm_sim_outcomes(const struct idm_sim *sim);
+ * does it. At most six are combined in every way; of more, all are kept but one or two: *ret_left_out (NULL
+ * is fine) says how many combinations that leaves out. At least 1. */
+uint64_t idm_sim_outcomes(const struct idm_sim *sim, uint64_t *ret_left_out);
+/* Does outcome k leave something that no outcome of a cut right before the newest effect left? False where it
+ * is the same but for the bytes of a temporary file, which nobody reads. Of the first effect of a process all
+ * do: in between others may change the device. */
+bool idm_sim_outcome_is_new(const struct idm_sim *sim, uint64_t k);
 /* Puts the disks into outcome k < idm_sim_outcomes(); the same k gives the same state. 0: all that
  * was issued is kept, which is also what a power cycle takes where nobody chose. Nothing is unsynced
  * afterwards. */

@@ -5,27 +5,13 @@
  *     remove  unlink, fsync directory                  (* where our own directory is missing)
  *
  * in the order of backends/store/file.c, leftover temporary files swept before the first change of a
- * process. An effect is pending until the sync that makes it durable. What a power cut does with
- * those that are pending:
- *
- *              ext4                             FAT
- *     mkdir    kept, lost                       the same
- *     create   kept, lost                       the same
- *     write    all, nothing, each sector's      the same
- *              edge, all but one byte, garbage
- *     rename   done, not done                   and: both names, neither, only the temporary one
- *     unlink   done, not done                   the same
- *
- * ext4: rename over a name is atomic, and a name says nothing about unsynced data (kernel
- * documentation, ext4, "data mode"). FAT: a rename is two directory entries in two sectors; there are
- * no permissions and no atomicity between two files.
+ * process. An effect is pending until the sync that makes it durable; what a power cut does with those that
+ * are pending: sim_cut.c.
  */
 #include "tests/sim/sim_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define SECTOR 512u
 
 static const enum idm_place places[IDM_FILE_COUNT] = {
 #define PLACE_OF(file, place, name, mode) [file] = place,
@@ -35,7 +21,7 @@ static const enum idm_place places[IDM_FILE_COUNT] = {
 
 /* ---- blobs ---- */
 
-static struct idm_sim_blob *blob_make(const void *data, size_t size)
+struct idm_sim_blob *idm_sim_blob_make(const void *data, size_t size)
 {
     struct idm_sim_blob *blob = calloc(1, sizeof *blob);
     if (!blob || idm_bytes_set(&blob->bytes, data, size))
@@ -61,7 +47,7 @@ void idm_sim_blob_drop(struct idm_sim_blob **blob)
     *blob = NULL;
 }
 
-static void replace(struct idm_sim_blob **at, struct idm_sim_blob *blob)
+void idm_sim_blob_replace(struct idm_sim_blob **at, struct idm_sim_blob *blob)
 {
     idm_sim_blob_drop(at);
     *at = blob;
@@ -75,7 +61,7 @@ static bool ours(enum idm_place place)
            place == IDM_RUN;
 }
 
-static enum idm_place above(enum idm_place place)
+enum idm_place idm_sim_above(enum idm_place place)
 {
     return place == IDM_CONFIG || place == IDM_CONFIG_OURS ? IDM_CONFIG : IDM_PERSIST;
 }
@@ -84,7 +70,7 @@ static enum idm_place_state state_of(const struct idm_sim *sim, enum idm_place p
 {
     if (place == IDM_RUN)
         return sim->made[place] ? IDM_PLACE_PROVEN : IDM_PLACE_MISSING;
-    enum idm_place_state base = sim->state[above(place)];
+    enum idm_place_state base = sim->state[idm_sim_above(place)];
     if (base != IDM_PLACE_PROVEN || !ours(place))
         return base;
     return sim->made[place] ? IDM_PLACE_PROVEN : IDM_PLACE_MISSING;
@@ -131,9 +117,10 @@ static void pend(struct idm_sim *sim, enum idm_sim_effect_kind kind, enum idm_pl
         abort();
     sim->pending[sim->pending_count++] =
         (struct idm_sim_effect){.kind = kind, .place = place, .file = file, .before = before};
+    sim->newest = IDM_SIM_UNSYNCED;
 }
 
-static void forget(struct idm_sim *sim, size_t i)
+void idm_sim_forget(struct idm_sim *sim, size_t i)
 {
     idm_sim_blob_drop(&sim->pending[i].before);
     sim->pending_count--;
@@ -145,7 +132,8 @@ static bool sync_file(struct idm_sim *sim, enum idm_file file)
 {
     for (size_t i = sim->pending_count; i-- > 0;)
         if (sim->pending[i].kind == IDM_SIM_WRITE && sim->pending[i].file == file)
-            forget(sim, i);
+            idm_sim_forget(sim, i);
+    sim->newest = IDM_SIM_SYNC;
     return alive(sim);
 }
 
@@ -154,7 +142,8 @@ static bool sync_directory(struct idm_sim *sim, enum idm_place place)
 {
     for (size_t i = sim->pending_count; i-- > 0;)
         if (sim->pending[i].kind != IDM_SIM_WRITE && sim->pending[i].place == place)
-            forget(sim, i);
+            idm_sim_forget(sim, i);
+    sim->newest = IDM_SIM_SYNC;
     return alive(sim);
 }
 
@@ -182,21 +171,21 @@ static bool make_directory(struct idm_sim *sim, enum idm_place place)
     if (sim->made[place] || !ours(place))
         return true;
     sim->made[place] = true;
-    pend(sim, IDM_SIM_MKDIR, above(place), IDM_FILE_COUNT, NULL);
+    pend(sim, IDM_SIM_MKDIR, idm_sim_above(place), IDM_FILE_COUNT, NULL);
     sim->pending[sim->pending_count - 1].made = place;
-    return alive(sim) && sync_directory(sim, above(place));
+    return alive(sim) && sync_directory(sim, idm_sim_above(place));
 }
 
 static bool write_temp(struct idm_sim *sim, enum idm_file file, const void *data, size_t size)
 {
     if (sim->temps[file] && !unlink_temp(sim, file))
         return false;
-    sim->temps[file] = blob_make("", 0);
+    sim->temps[file] = idm_sim_blob_make("", 0);
     pend(sim, IDM_SIM_CREATE, places[file], file, NULL);
     if (!alive(sim))
         return false;
     pend(sim, IDM_SIM_WRITE, places[file], file, sim->temps[file]);
-    sim->temps[file] = blob_make(data, size);
+    sim->temps[file] = idm_sim_blob_make(data, size);
     return alive(sim) && (sim->forgets_fsync || sync_file(sim, file));
 }
 
@@ -217,125 +206,6 @@ static bool unlink_file(struct idm_sim *sim, enum idm_file file)
             return false;
     }
     return sync_directory(sim, places[file]);
-}
-
-/* ---- what a cut leaves ---- */
-
-static bool is_fat(const struct idm_sim *sim, const struct idm_sim_effect *effect)
-{
-    return above(effect->place) == IDM_CONFIG && sim->config_fs == IDM_SIM_FAT;
-}
-
-/* Edges at which a write of that size tears: after each full sector that is not the end. */
-static uint64_t edges(size_t size)
-{
-    return size ? (size - 1) / SECTOR : 0;
-}
-
-/* Where the content of that write is by now: under its own name when the rename came before a sync. */
-static struct idm_sim_blob **written(struct idm_sim *sim, enum idm_file file)
-{
-    return sim->temps[file] ? &sim->temps[file] : &sim->files[file];
-}
-
-static uint64_t variants(struct idm_sim *sim, const struct idm_sim_effect *effect)
-{
-    if (effect->kind == IDM_SIM_RENAME)
-        return is_fat(sim, effect) ? 5 : 2;
-    if (effect->kind != IDM_SIM_WRITE)
-        return 2;
-    struct idm_sim_blob *content = *written(sim, effect->file);
-    size_t size = content ? content->bytes.size : 0;
-    return size ? 4 + edges(size) : 1; /* all, nothing, garbage, all but one byte, the edges */
-}
-
-static void garble(uint8_t *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        data[i] = (uint8_t)(0xe5u ^ (i * 7u)); /* what was in the cluster before */
-}
-
-static void tear_write(struct idm_sim *sim, enum idm_file file, uint64_t variant)
-{
-    struct idm_sim_blob **at = written(sim, file);
-    if (!*at)
-        return;
-    const struct idm_bytes *whole = &(*at)->bytes;
-    size_t size = variant == 1 ? 0 : variant == 2 ? whole->size : whole->size - 1;
-    if (variant > 3)
-        size = (size_t)(variant - 3) * SECTOR;
-    struct idm_sim_blob *torn = blob_make(whole->data, size);
-    if (variant == 2)
-        garble(torn->bytes.data, torn->bytes.size);
-    replace(at, torn);
-}
-
-static void tear_rename(struct idm_sim *sim, struct idm_sim_effect *effect, uint64_t variant)
-{
-    enum { NOT_DONE = 1, BOTH, NEITHER, ONLY_TEMP };
-    enum idm_file file = effect->file;
-    if (variant != NEITHER)
-        replace(&sim->temps[file], idm_sim_blob_hold(sim->files[file]));
-    if (variant == BOTH)
-        return;
-    replace(&sim->files[file], variant == NOT_DONE ? effect->before : NULL);
-    if (variant == NOT_DONE)
-        effect->before = NULL;
-}
-
-static void undo(struct idm_sim *sim, struct idm_sim_effect *effect, uint64_t variant)
-{
-    switch (effect->kind) {
-    case IDM_SIM_MKDIR:
-        sim->made[effect->made] = false;
-        return;
-    case IDM_SIM_CREATE:
-        idm_sim_blob_drop(&sim->temps[effect->file]);
-        return;
-    case IDM_SIM_WRITE:
-        tear_write(sim, effect->file, variant);
-        return;
-    case IDM_SIM_RENAME:
-        tear_rename(sim, effect, variant);
-        return;
-    case IDM_SIM_UNLINK:
-        replace(&sim->files[effect->file], effect->before);
-        break;
-    case IDM_SIM_UNLINK_TEMP:
-        replace(&sim->temps[effect->file], effect->before);
-        break;
-    }
-    effect->before = NULL;
-}
-
-size_t idm_sim_unsynced(const struct idm_sim *sim)
-{
-    return sim->pending_count;
-}
-
-uint64_t idm_sim_outcomes(const struct idm_sim *sim)
-{
-    uint64_t count = 1;
-    struct idm_sim *asked = (struct idm_sim *)sim; /* which is not changed */
-    for (size_t i = 0; i < sim->pending_count; i++)
-        count *= variants(asked, &sim->pending[i]);
-    return count;
-}
-
-void idm_sim_settle(struct idm_sim *sim, uint64_t k)
-{
-    uint64_t chosen[IDM_SIM_PENDING] = {0};
-    for (size_t i = sim->pending_count; i-- > 0;) {
-        uint64_t count = variants(sim, &sim->pending[i]);
-        chosen[i] = k % count;
-        k /= count;
-    }
-    /* The newest first: what an older effect left is only seen once the newer one is undone. */
-    for (size_t i = sim->pending_count; i-- > 0;)
-        if (chosen[i])
-            undo(sim, &sim->pending[i], chosen[i]);
-    while (sim->pending_count)
-        forget(sim, sim->pending_count - 1);
 }
 
 /* ---- backends ---- */
@@ -367,7 +237,7 @@ static int refuses(const struct idm_sim *sim, enum idm_file file)
 {
     if (places[file] == IDM_RUN)
         return 0;
-    if (sim->state[above(places[file])] != IDM_PLACE_PROVEN)
+    if (sim->state[idm_sim_above(places[file])] != IDM_PLACE_PROVEN)
         return IDM_E_UNREADABLE;
     if (sim->room == IDM_ROOM_READ_ONLY)
         return IDM_E_READ_ONLY;
@@ -377,7 +247,7 @@ static int refuses(const struct idm_sim *sim, enum idm_file file)
 static void store_in_run(struct idm_sim *sim, enum idm_file file, const void *data, size_t size)
 {
     sim->made[IDM_RUN] = true;
-    replace(&sim->files[file], blob_make(data, size));
+    idm_sim_blob_replace(&sim->files[file], idm_sim_blob_make(data, size));
 }
 
 /* /run is memory: it may refuse once, but it does not go away with the disks and the chip. */
@@ -456,19 +326,19 @@ void idm_sim_delete(struct idm_sim *sim, enum idm_file file)
 void idm_sim_put(struct idm_sim *sim, enum idm_file file, const char *text)
 {
     sim->made[places[file]] = true;
-    replace(&sim->files[file], blob_make(text, strlen(text)));
+    idm_sim_blob_replace(&sim->files[file], idm_sim_blob_make(text, strlen(text)));
 }
 
 void idm_sim_truncate(struct idm_sim *sim, enum idm_file file, size_t size)
 {
     struct idm_sim_blob *blob = sim->files[file];
     if (blob && size < blob->bytes.size)
-        replace(&sim->files[file], blob_make(blob->bytes.data, size));
+        idm_sim_blob_replace(&sim->files[file], idm_sim_blob_make(blob->bytes.data, size));
 }
 
 enum idm_place idm_sim_base(enum idm_file file)
 {
-    return places[file] == IDM_RUN ? IDM_RUN : above(places[file]);
+    return places[file] == IDM_RUN ? IDM_RUN : idm_sim_above(places[file]);
 }
 
 void idm_sim_wipe(struct idm_sim *sim, enum idm_place place)
@@ -480,7 +350,8 @@ void idm_sim_wipe(struct idm_sim *sim, enum idm_place place)
         idm_sim_blob_drop(&sim->temps[i]);
     }
     for (unsigned int i = 0; i < IDM_PLACES; i++)
-        if (ours((enum idm_place)i) && (i == IDM_RUN ? IDM_RUN : above((enum idm_place)i)) == place)
+        if (ours((enum idm_place)i) &&
+            (i == IDM_RUN ? IDM_RUN : idm_sim_above((enum idm_place)i)) == place)
             sim->made[i] = false;
 }
 
@@ -501,7 +372,7 @@ void idm_sim_files_free(struct idm_sim *sim)
         idm_sim_blob_drop(&sim->temps[i]);
     }
     while (sim->pending_count)
-        forget(sim, sim->pending_count - 1);
+        idm_sim_forget(sim, sim->pending_count - 1);
 }
 
 void idm_sim_restore_disk(struct idm_sim *sim, const struct idm_sim *from)
@@ -509,8 +380,8 @@ void idm_sim_restore_disk(struct idm_sim *sim, const struct idm_sim *from)
     for (unsigned int i = 0; i < IDM_FILE_COUNT; i++) {
         if (places[i] == IDM_RUN)
             continue;
-        replace(&sim->files[i], idm_sim_blob_hold(from->files[i]));
-        replace(&sim->temps[i], idm_sim_blob_hold(from->temps[i]));
+        idm_sim_blob_replace(&sim->files[i], idm_sim_blob_hold(from->files[i]));
+        idm_sim_blob_replace(&sim->temps[i], idm_sim_blob_hold(from->temps[i]));
     }
     for (unsigned int i = 0; i < IDM_PLACES; i++)
         if (i != IDM_RUN)

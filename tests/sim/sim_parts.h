@@ -15,8 +15,15 @@ int idm_sim_changed(struct idm_sim *sim, int code, bool last);
 /* After each primitive effect: does the device still run? */
 bool idm_sim_effect(struct idm_sim *sim);
 
-struct idm_sim_blob *idm_sim_blob_hold(struct idm_sim_blob *blob); /* NULL is fine */
+struct idm_sim_blob *idm_sim_blob_make(const void *data, size_t size); /* aborts without memory */
+struct idm_sim_blob *idm_sim_blob_hold(struct idm_sim_blob *blob);     /* NULL is fine */
 void idm_sim_blob_drop(struct idm_sim_blob **blob);
+/* Drops what is there; takes `blob`, which may be NULL. */
+void idm_sim_blob_replace(struct idm_sim_blob **at, struct idm_sim_blob *blob);
+/* Takes pending effect i as done. */
+void idm_sim_forget(struct idm_sim *sim, size_t i);
+/* The directory that holds ours: config or persist. */
+enum idm_place idm_sim_above(enum idm_place place);
 /* config, persist or run */
 enum idm_place idm_sim_base(enum idm_file file);
 /* After a struct copy: its files are held once more. */

@@ -74,6 +74,7 @@ static int change_as_owner(struct idm_sim *sim, bool *ret_last)
 /* After a change: one primitive effect, which is durable. */
 static int changed(struct idm_sim *sim, bool last)
 {
+    sim->newest = IDM_SIM_DURABLE;
     bool lives = idm_sim_effect(sim);
     int rc = idm_sim_changed(sim, IDM_E_TPM_OTHER, last);
     return lives ? rc : IDM_E_TPM_OTHER;
@@ -195,18 +196,30 @@ static int tpm_object(void *self, uint32_t handle, enum idm_tpm_role role,
     return 0;
 }
 
+/* The one with the lowest handle above `after`; NULL: none. */
+static const struct idm_sim_object *next_object(const struct idm_sim *sim, uint32_t after)
+{
+    const struct idm_sim_object *next = NULL;
+    for (size_t i = 0; i < IDM_SIM_OBJECTS; i++) {
+        const struct idm_sim_object *object = &sim->chip.objects[i];
+        if (object->handle > after && (!next || object->handle < next->handle))
+            next = object;
+    }
+    return next;
+}
+
 static int tpm_persistent(void *self, uint32_t ret_handles[IDM_TPM_PERSISTENT_MAX],
                           size_t *ret_count, struct idm_error *err)
 {
     struct idm_sim *sim = self;
     int rc = command(sim);
-    size_t count = 0;
+    const struct idm_sim_object *next = NULL;
+    uint32_t after = 0;
     if (rc)
         return said(rc, "list the persistent objects", err);
-    for (size_t i = 0; i < IDM_SIM_OBJECTS; i++)
-        if (sim->chip.objects[i].handle)
-            ret_handles[count++] = sim->chip.objects[i].handle;
-    *ret_count = count;
+    /* In ascending order: TPM 2.0 Library, Part 3, TPM2_GetCapability. */
+    for (*ret_count = 0; (next = next_object(sim, after)); after = next->handle)
+        ret_handles[(*ret_count)++] = next->handle;
     return 0;
 }
 
