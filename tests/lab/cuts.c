@@ -55,13 +55,36 @@ static bool parse_at(struct lab_cuts *ret, const char *at)
         *ret = cuts;
         return true;
     }
-    if (take_number(&at, ':', &cuts.first)) {
-        if (!take_number(&at, 0, &cuts.second) || !cuts.first || !cuts.second)
+    for (size_t i = 0; i < LAB_CUTS_MAX; i++) {
+        bool last = !take_number(&at, ':', &cuts.at[i]);
+        if ((last && !take_number(&at, 0, &cuts.at[i])) || !cuts.at[i])
             return false;
-    } else if (!take_number(&at, 0, &cuts.first) || !cuts.first)
-        return false;
-    *ret = cuts;
-    return true;
+        if (last) {
+            *ret = cuts;
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned int lab_cuts_nested(const struct lab_cuts *cuts)
+{
+    unsigned int nested = 1;
+    switch (cuts->kind) {
+    case LAB_CUTS_PAIRS:
+        return 2;
+    case LAB_CUTS_TRIPLES:
+        return 3;
+    case LAB_CUTS_AT:
+        while (nested < LAB_CUTS_MAX && cuts->at[nested])
+            nested++;
+        break;
+    case LAB_CUTS_AS_WRITTEN:
+    case LAB_CUTS_EVERY:
+    case LAB_CUTS_RANDOM:
+        break;
+    }
+    return nested;
 }
 
 bool lab_cuts_parse(struct lab_cuts *ret, const char *text)
@@ -74,6 +97,8 @@ bool lab_cuts_parse(struct lab_cuts *ret, const char *text)
         *ret = (struct lab_cuts){.kind = LAB_CUTS_EVERY};
     else if (strcmp(text, "pairs") == 0)
         *ret = (struct lab_cuts){.kind = LAB_CUTS_PAIRS};
+    else if (strcmp(text, "triples") == 0)
+        *ret = (struct lab_cuts){.kind = LAB_CUTS_TRIPLES};
     else
         return false;
     return true;

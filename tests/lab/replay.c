@@ -18,10 +18,11 @@ static void print_place(const struct lab_place_now *place, char *ret, size_t siz
         return;
     if (place->where != LAB_AT_DURABLE)
         (void)snprintf(ret, size, " --cut at:%zu:%s", step, lab_place_word(place->where));
-    else if (place->second)
-        (void)snprintf(ret, size, " --cut at:%zu:%lu:%lu", step, place->first, place->second);
-    else
-        (void)snprintf(ret, size, " --cut at:%zu:%lu", step, place->first);
+    else {
+        int length = snprintf(ret, size, " --cut at:%zu", step);
+        for (size_t i = 0; i < LAB_CUTS_MAX && place->at[i] && length < (int)size; i++)
+            length += snprintf(ret + length, size - (size_t)length, ":%lu", place->at[i]);
+    }
 }
 
 static void print_again(const struct lab_replay *r, char *ret, size_t size)

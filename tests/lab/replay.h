@@ -29,26 +29,33 @@ enum lab_place {
     LAB_PLACE_COUNT
 };
 
+#define LAB_CUTS_MAX 3u /* in a row */
+
 /* What --cut says. */
 struct lab_cuts {
     enum {
         LAB_CUTS_AS_WRITTEN,
-        LAB_CUTS_EVERY,  /* every step that runs idmode is cut at each of its durable steps */
-        LAB_CUTS_PAIRS,  /* and the boot after it likewise */
-        LAB_CUTS_RANDOM, /* `count` of them, drawn from `seed` */
-        LAB_CUTS_AT,     /* one: what a failure prints */
+        LAB_CUTS_EVERY,   /* every step that runs idmode is cut at each of its durable steps */
+        LAB_CUTS_PAIRS,   /* and the boot after it likewise */
+        LAB_CUTS_TRIPLES, /* and the boot after that */
+        LAB_CUTS_RANDOM,  /* `count` of them, drawn from `seed` */
+        LAB_CUTS_AT,      /* one: what a failure prints */
     } kind;
     uint64_t seed;
     unsigned long count;
     size_t step; /* AT: from 1 */
     enum lab_place where;
-    unsigned long first, second; /* AT: durable steps, from 1; second 0: one cut */
+    unsigned long at[LAB_CUTS_MAX]; /* AT: durable steps, from 1; 0: no more cuts */
 };
 
-#define LAB_CUTS_WORDS "every, pairs, random:SEED:N or at:STEP:N, at:STEP:N:N, at:STEP:before …"
+#define LAB_CUTS_WORDS                                                                             \
+    "every, pairs, triples, random:SEED:N or at:STEP:N, at:STEP:N:N, at:STEP:before …"
 
 /* As `at:STEP:` takes it; "" for a durable step. Static. */
 const char *lab_place_word(enum lab_place place);
+
+/* How many cuts follow one another. */
+unsigned int lab_cuts_nested(const struct lab_cuts *cuts);
 
 /* false, *ret untouched: not one of LAB_CUTS_WORDS. */
 bool lab_cuts_parse(struct lab_cuts *ret, const char *text) __attribute__((warn_unused_result));

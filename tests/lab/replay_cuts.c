@@ -27,9 +27,10 @@ bool lab_wants_cut(const struct lab_replay *r, size_t i, unsigned long n)
         return false;
     switch (r->cuts->kind) {
     case LAB_CUTS_AT:
-        return i + 1 == r->cuts->step && (!n || n == r->cuts->first);
+        return i + 1 == r->cuts->step && (!n || n == r->cuts->at[0]);
     case LAB_CUTS_EVERY:
     case LAB_CUTS_PAIRS:
+    case LAB_CUTS_TRIPLES:
         return true;
     case LAB_CUTS_RANDOM:
         return step->cut == LAB_CUT_EVERY || is_drawn(r, i, n);
@@ -53,48 +54,51 @@ static int cut_at(struct lab_replay *r, struct lab_timeline *t, size_t i,
     return lab_fail(r, t, i, "cut", expected, found);
 }
 
-/* The boot after the cut is cut as well, at each of its durable steps. */
-static int cut_recovery(struct lab_replay *r, const struct lab_timeline *t, size_t i,
-                        const struct lab_way *way)
+/* What comes after a cut that is the `nested`-th in a row: the boot that recovers, and the rest of the life;
+ * and, where more cuts are asked for, the same boot cut at each of its durable steps. */
+static int go_on(struct lab_replay *r, struct lab_timeline *t, size_t i, unsigned int nested,
+                 const struct lab_way *way)
 {
-    struct lab_timeline fork;
-    if (lab_fork(r, &fork, t, i) < 0)
-        return -1;
-    int result = lab_act(r, &fork, i, &lab_recovery, NULL);
-    unsigned long durable = result < 0 ? 0 : fork.now->moment.result.durable;
-    lab_timeline_close(&fork);
-    for (unsigned long n = 1; result == 0 && n <= durable; n++) {
-        if (r->cuts->kind == LAB_CUTS_AT && n != r->cuts->second)
-            continue;
-        r->place.second = n;
+    unsigned int wanted = lab_cuts_nested(r->cuts);
+    bool one = r->cuts->kind == LAB_CUTS_AT; /* which has just as many as wanted */
+    int result = 0;
+    if (nested < wanted) {
+        struct lab_timeline fork;
         if (lab_fork(r, &fork, t, i) < 0)
             return -1;
-        result = cut_at(r, &fork, i, &lab_recovery, n);
-        if (result == 0)
-            result = lab_recover(r, &fork, i, way);
-        if (result == 0)
-            result = lab_take_rest(r, &fork, i + 1, way);
+        result = lab_act(r, &fork, i, &lab_recovery, NULL);
+        unsigned long durable = result < 0 ? 0 : fork.now->moment.result.durable;
         lab_timeline_close(&fork);
+        for (unsigned long n = 1; result == 0 && n <= durable; n++) {
+            if (one && n != r->cuts->at[nested])
+                continue;
+            r->place.at[nested] = n;
+            if (lab_fork(r, &fork, t, i) < 0)
+                return -1;
+            result = cut_at(r, &fork, i, &lab_recovery, n);
+            if (result == 0)
+                result = go_on(r, &fork, i, nested + 1, way);
+            lab_timeline_close(&fork);
+        }
+        r->place.at[nested] = 0;
     }
-    r->place.second = 0;
+    if (result == 0 && !(one && nested < wanted))
+        result = lab_recover(r, t, i, way);
+    if (result == 0 && !(one && nested < wanted))
+        result = lab_take_rest(r, t, i + 1, way);
     return result;
 }
 
 static int cut_once(struct lab_replay *r, const struct lab_timeline *base, size_t i,
                     unsigned long n, const struct lab_way *way)
 {
-    bool twice = r->cuts->kind == LAB_CUTS_PAIRS || r->cuts->second;
     struct lab_timeline t;
-    r->place = (struct lab_place_now){.fails = true, .step = i, .first = n};
+    r->place = (struct lab_place_now){.fails = true, .step = i, .at = {n}};
     if (lab_fork(r, &t, base, i) < 0)
         return -1;
     int result = cut_at(r, &t, i, NULL, n);
-    if (result == 0 && twice)
-        result = cut_recovery(r, &t, i, way);
-    if (result == 0 && !r->cuts->second)
-        result = lab_recover(r, &t, i, way);
-    if (result == 0 && !r->cuts->second)
-        result = lab_take_rest(r, &t, i + 1, way);
+    if (result == 0)
+        result = go_on(r, &t, i, 1, way);
     lab_timeline_close(&t);
     r->place = (struct lab_place_now){0};
     return result;

@@ -92,7 +92,7 @@ static bool has_place(const struct lab_step *step, enum lab_place place)
 
 int lab_measure(struct lab_replay *r, const struct lab_timeline *base, size_t i)
 {
-    unsigned int most = r->cuts->kind == LAB_CUTS_PAIRS || r->cuts->second ? 2 : 1;
+    unsigned int most = lab_cuts_nested(r->cuts);
     memset(r->taken_back, 0, r->scenario->steps_count * sizeof *r->taken_back);
     r->labels_count = 0;
     for (unsigned int boots = 1; boots <= most; boots++)

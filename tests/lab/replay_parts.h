@@ -23,7 +23,7 @@ struct lab_place_now {
     bool fails;
     enum lab_place where;
     size_t step;
-    unsigned long first, second;
+    unsigned long at[LAB_CUTS_MAX]; /* as in struct lab_cuts */
 };
 
 struct lab_replay {

@@ -41,7 +41,7 @@ static int print_help(void)
         "                     real: the programs, swtpm and files in a scratch directory;\n"
         "                     vm: a whole machine in QEMU (docs/scenarios.md)\n"
         "  --cut every        let the power fail after each durable step of each step, once each\n"
-        "  --cut pairs        and once more in the boot after that\n"
+        "  --cut pairs        and once more in the boot after that; triples: and in the one after\n"
         "  --cut random:SEED:N  N of all these cuts, drawn from SEED\n"
         "  --cut at:STEP:N    one of them, as a failure prints it; at:STEP:N:M: with a second "
         "one,\n"

@@ -46,7 +46,7 @@ static int print_help(void)
         "  --calls N       each call of the backends fails, once and for ever; after the first "
         "step\n"
         "                  every N-th of them (7)\n"
-        "  --again N       of the images that were booted before, every N-th is booted again (8)\n"
+        "  --again N       of the images that were booted before, every N-th is booted again (4)\n"
         "  --seed S        of the random lives (1)\n"
         "  --lives N       so many random lives after that (2000)\n"
         "  --recoveries N  at most so many before that (0: no limit)\n"
@@ -225,7 +225,7 @@ int lab_verb_verify(int argc, char **argv)
 {
     struct call call = {
         .options = {
-            .depth = 1, .cuts = 2, .stride = 7, .again = 8, .jobs = 1, .seed = 1, .lives = 2000}};
+            .depth = 1, .cuts = 2, .stride = 7, .again = 4, .jobs = 1, .seed = 1, .lives = 2000}};
     struct verify_alphabet alphabet;
     int rc = take_options(&call, argc, argv);
     if (rc >= 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* verify.c - places, breadth first; verify.h shows the shape of it. */
+#include "tests/lab/verify_note.h"
 #include "tests/lab/verify_run.h"
 
 #include <stdlib.h>
@@ -114,11 +115,20 @@ static void make_room(struct verify_queue *queue)
         abort();
 }
 
+/* Was it met at this depth or above it? One that was met below it is met again: it counts where it belongs. */
+static bool is_new(struct verify_run *r, const struct verify_place *place, unsigned int depth)
+{
+    uint64_t hash = verify_hash(place->world, place->oracle, place->device);
+    for (unsigned int above = 0; above < depth; above++)
+        if (verify_set_has(&r->places, verify_mix(hash, above)))
+            return false;
+    return verify_set_add(&r->places, verify_mix(hash, depth));
+}
+
 void verify_enter(struct verify_run *r, struct verify_place *place, uint32_t life,
                   unsigned int depth)
 {
-    bool new = depth <= r->options->depth &&verify_set_add(
-                            &r->places, verify_hash(place->world, place->oracle, place->device));
+    bool new = depth <= r->options->depth &&is_new(r, place, depth);
     if (new && (verify_over(r) || r->waiting == QUEUE_MAX)) {
         r->totals->depths[depth].left++;
         r->totals->stopped = true;

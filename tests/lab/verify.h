@@ -91,6 +91,7 @@ struct verify_set {
 };
 /* True: it was not there. Aborts without memory. */
 bool verify_set_add(struct verify_set *set, uint64_t hash);
+bool verify_set_has(const struct verify_set *set, uint64_t hash);
 void verify_set_free(struct verify_set *set);
 
 /* From a hash to a hash. */

@@ -39,6 +39,12 @@ bool verify_set_add(struct verify_set *set, uint64_t hash)
     return true;
 }
 
+bool verify_set_has(const struct verify_set *set, uint64_t hash)
+{
+    hash += !hash;
+    return set->room && set->slots[place_of(set->slots, set->room, hash)] == hash;
+}
+
 void verify_set_free(struct verify_set *set)
 {
     free(set->slots);

@@ -535,16 +535,31 @@ Test(lab_replay, a_place_that_is_none_fails)
 
 Test(lab_replay, words_of_cut)
 {
-    static const char *const wrong[] = {
-        "",           "all",         "every ",     "random",
-        "random:1",   "random:1:0",  "random:x:1", "at:",
-        "at:0:1",     "at:1",        "at:1:0",     "at:1:2:0",
-        "at:1:2:3:4", "at:1:beside", "at:1:-1",    "random:1:1000001"};
+    static const char *const wrong[] = {"",
+                                        "all",
+                                        "every ",
+                                        "random",
+                                        "random:1",
+                                        "random:1:0",
+                                        "random:x:1",
+                                        "at:",
+                                        "at:0:1",
+                                        "at:1",
+                                        "at:1:0",
+                                        "at:1:2:0",
+                                        "at:1:2:3:4:5",
+                                        "at:1:2:3:",
+                                        "at:1:beside",
+                                        "at:1:-1",
+                                        "random:1:1000001"};
     struct lab_cuts cuts;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         cr_expect_not(lab_cuts_parse(&cuts, wrong[i]), "%s", wrong[i]);
     cr_assert(lab_cuts_parse(&cuts, "at:12:3:4"));
-    cr_assert(cuts.kind == LAB_CUTS_AT && cuts.step == 12 && cuts.first == 3 && cuts.second == 4);
+    cr_assert(cuts.kind == LAB_CUTS_AT && cuts.step == 12 && cuts.at[0] == 3 && cuts.at[1] == 4);
+    cr_expect_eq(lab_cuts_nested(&cuts), 2);
+    cr_assert(lab_cuts_parse(&cuts, "at:1:2:3:4") && lab_cuts_nested(&cuts) == 3);
+    cr_assert(lab_cuts_parse(&cuts, "triples") && lab_cuts_nested(&cuts) == 3);
     cr_assert(lab_cuts_parse(&cuts, "random:5:6"));
     cr_assert(cuts.kind == LAB_CUTS_RANDOM && cuts.seed == 5 && cuts.count == 6);
 }
