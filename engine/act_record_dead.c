@@ -141,6 +141,7 @@ static void leave_foreign_chip(struct idm_engine *e)
             idm_record_note_foreign(r, info.name);
     }
     r->has_witness = 0;
+    r->reset_pending = 0; /* that chip's resets are counted elsewhere */
     memset(r->ek_name, 0, IDM_NAME_SIZE);
     memset(r->srk_name, 0, IDM_NAME_SIZE);
 }

@@ -162,6 +162,9 @@ bool lab_excused(const struct lab_oracle *o, const struct lab_sight *sight)
     if (resetting &&
         (!sight->clock_good || sight->disk != LAB_DISK_OK || sight->chip != LAB_TPM_USABLE))
         return true;
+    /* What was never announced is announced before it is used, and that takes a record. */
+    if (sight->disk != LAB_DISK_OK && sight->recorded && sight->recorded_epoch > o->last_epoch)
+        return true;
     if (!sight->config_mounted || !sight->persist_mounted || o->restored || o->moved || o->stranded)
         return true;
     return (!software && o->chip_changed) || lab_lost(o);
@@ -336,9 +339,10 @@ static void note_trial(struct lab_oracle *o, const struct lab_step *step,
                  step->install.killed == LAB_PHASE_NONE && result->exit_code == IDM_EXIT_DONE;
     bool earlier = before->trial == IDM_YES || before->next_slot != before->slot;
     o->install_heard |= called; /* a fault in it may come too late */
+    o->bootenv_harmed = o->bootenv_harmed && !armed;
     if (!armed && earlier)
         return;
-    o->trial_ended_by_word = o->bootenv_harmed = false;
+    o->trial_ended_by_word = false;
     o->trial_unheard = !heard || (o->trial_unheard && before->trial == IDM_YES);
 }
 
@@ -366,11 +370,27 @@ static void note_reset_begun(struct lab_oracle *o, const struct lab_step *step,
         o->causes |= LAB_CAUSE_RESET;
 }
 
+/* A cut left the intent in one copy of the record, and somebody destroyed that copy: what it said is gone. */
+static bool unbegun(const struct lab_step *step, const struct lab_sight *before,
+                    const struct lab_sight *after)
+{
+    return before->recorded && before->recorded_state == IDM_S_resetting && after->recorded &&
+           after->recorded_state != IDM_S_resetting && !lab_idmode_ran(step, after);
+}
+
 static void note_step(struct lab_oracle *o, const struct lab_step *step,
                       const struct lab_result *result, const struct lab_sight *before,
                       const struct lab_sight *after)
 {
     bool refused = result->judged_exit && result->exit_code == IDM_EXIT_REFUSED;
+    /* A request for a reset that somebody destroyed with its file system, before it was read. */
+    if (before->reset_requested && !after->reset_requested && !lab_idmode_ran(step, after))
+        o->causes &= ~(unsigned int)LAB_CAUSE_RESET;
+    if (unbegun(step, before, after)) {
+        o->causes &= ~(unsigned int)LAB_CAUSE_RESET;
+        o->reset_open = false;
+        o->dead_count = 0;
+    }
     if (result->minted) {
         o->causes |= LAB_CAUSE_MINTED;
         memcpy(o->minted, after->legacy.cert, sizeof o->minted);
@@ -386,7 +406,8 @@ static void note_step(struct lab_oracle *o, const struct lab_step *step,
         note_trial(o, step, result, before, after);
         note_install(o, step, before, after);
     }
-    if (step->action == LAB_DO_hook && step->phase == LAB_COMMIT)
+    if (step->action == LAB_DO_hook &&
+        (step->phase == LAB_COMMIT || step->phase == LAB_INSTALL_FAILED))
         o->trial_ended_by_word = true;
     if (step->action == LAB_DO_hook && step->phase == LAB_PRE_INSTALL)
         o->install_heard = true;

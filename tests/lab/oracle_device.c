@@ -68,6 +68,12 @@ static bool aware_works(const struct lab_oracle *o, const struct lab_step *step,
     return true;
 }
 
+/* Is what idmode knows of trials what the bootloader does? */
+static bool trial_known(const struct lab_oracle *o)
+{
+    return o->device->bootenv == LAB_BOOTENV_BOOTCOUNT ? !o->bootenv_harmed : !o->install_heard;
+}
+
 /* I6: a sealed key is not in the clear beside it. What a cut or a fault left of an unseal goes once the
  * image that runs is accepted: I5 comes before. */
 static bool exposure(const struct lab_oracle *o, const struct lab_step *step,
@@ -76,8 +82,7 @@ static bool exposure(const struct lab_oracle *o, const struct lab_step *step,
 {
     bool settled = step->action == LAB_DO_boot && after->aware && !result->was_cut &&
                    !after->held && after->disk == LAB_DISK_OK && after->config_mounted &&
-                   after->persist_mounted && after->trial != IDM_YES &&
-                   (o->device->bootenv == LAB_BOOTENV_BOOTCOUNT || !o->install_heard);
+                   after->persist_mounted && after->trial != IDM_YES && trial_known(o);
     if (settled && after->recorded && after->recorded_state == IDM_S_tpm &&
         strcmp(after->legacy_key, "plain") == 0)
         return lab_violates(ret, 6, "state is tpm, and the legacy key lies in a file");

@@ -55,6 +55,31 @@ static int reset_final(struct lab_oracle *o, struct lab_world *world, const stru
     return 1;
 }
 
+/* ---- I2: the old key's word ---- */
+
+/* A fault may keep it from being published in this boot, not in the next one. */
+static int succession_said(struct lab_oracle *o, struct lab_world *world,
+                           const struct lab_step *step, const struct lab_result *result,
+                           const struct lab_sight *after, struct lab_violation *ret,
+                           char error[LAB_SENTENCE_SIZE])
+{
+    bool said = true;
+    bool judged = step->action == LAB_DO_boot && !result->was_cut && lab_in_use(after);
+    struct lab_identity from = o->followed;
+    if (o->damage.persist || o->restored || o->moved) /* it is kept once */
+        o->followed = (struct lab_identity){0};
+    if (!judged || !o->followed.cert[0] || !o->ops->succession)
+        return 1;
+    o->followed = (struct lab_identity){0};
+    if (o->ops->succession(world, &from, &after->active, after->epoch, &said, error))
+        return -1;
+    if (said)
+        return 1;
+    (void)lab_violates(ret, 2, "%.8s follows %.8s, and no statement signed by the old key says so",
+                       after->active.cert, from.cert);
+    return 0;
+}
+
 /* ---- I1: whichever slot boots next ---- */
 
 static int slot_works(const struct lab_oracle *o, struct lab_world *copy, const char *which,
@@ -135,6 +160,8 @@ int lab_judge_future(struct lab_oracle *o, struct lab_world *world, const struct
     if (!lab_idmode_ran(step, after))
         return 1;
     int rc = result->was_cut ? 1 : reset_final(o, world, after, ret, error);
+    if (rc == 1)
+        rc = succession_said(o, world, step, result, after, ret, error);
     bool asked = rc == 1 && o->ops->forks_cheaply && o->provisioned && o->ops->writes(world) > 0 &&
                  after->slots[after->next_slot].present && after->disk == LAB_DISK_OK &&
                  !lab_excused(o, after) &&

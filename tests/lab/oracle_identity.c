@@ -26,6 +26,8 @@ static bool honest(const struct lab_sight *after, struct lab_violation *ret)
 static bool epoch_fits(struct lab_oracle *o, const struct lab_sight *after,
                        struct lab_violation *ret)
 {
+    if (!after->recorded) /* in use without a record, for want of room: no epoch has begun */
+        return true;
     for (size_t i = 0; i < o->announced_count; i++) {
         const struct lab_announced *seen = &o->announced[i];
         if (seen->epoch == after->epoch && strcmp(seen->cert, after->active.cert) != 0)
@@ -109,10 +111,20 @@ static bool change_allowed(const struct lab_oracle *o, const struct lab_result *
     if (result->issued < 0 && seems_issued(o, before, after) && !after->clock_good)
         return lab_violates(ret, 12, "a certificate (%.8s) was issued under an implausible clock",
                             after->active.cert);
-    if (after->epoch <= o->last_epoch)
+    if (after->recorded && after->epoch <= o->last_epoch)
         return lab_violates(ret, 2, "the identity changed and the epoch did not: %lld after %lld",
                             (long long)after->epoch, (long long)o->last_epoch);
     return true;
+}
+
+/* design 8: the new certificate is published with a statement signed by the old key, where the two follow one
+ * another, and nothing of the store was lost. */
+static void note_succession(struct lab_oracle *o, const struct lab_sight *after)
+{
+    const unsigned int others = LAB_CAUSE_RESET | LAB_CAUSE_WIPED | LAB_CAUSE_OPERATOR;
+    bool follows = strcmp(o->last_mode, "software") == 0 && strcmp(after->mode, "tpm") == 0 &&
+                   !(o->causes & others) && !o->restored && !o->reset_open;
+    o->followed = follows ? o->last : (struct lab_identity){0};
 }
 
 /* A certificate that had to be issued again on its key, for want of a copy, was no answer to the
@@ -145,6 +157,8 @@ bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
         return false;
     if (!epoch_fits(o, after, ret))
         return false;
+    if (changed)
+        note_succession(o, after);
     if (changed)
         o->causes = causes_left(o, after);
     o->last = after->active;

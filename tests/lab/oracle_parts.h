@@ -79,6 +79,8 @@ struct lab_oracle {
     char minted[LAB_HEX_SIZE]; /* certificate of the pair that a legacy image made last */
     struct lab_damage damage;
 
+    struct lab_identity followed; /* by the TPM's in use, as its own key must say; empty: judged */
+
     bool reset_open;
     struct lab_dead dead[LAB_DEAD_MAX]; /* what a reset destroyed */
     size_t dead_count;

@@ -129,5 +129,8 @@ void lab_real_disk_path(const struct lab_world *world, const char *place,
 /* ---- real_keys.c ---- */
 int lab_real_key_lives(struct lab_world *world, const char *spki, bool snapshots, bool *ret,
                        char error[LAB_SENTENCE_SIZE]);
+int lab_real_succession(struct lab_world *world, const struct lab_identity *from,
+                        const struct lab_identity *to, int64_t epoch, bool *ret,
+                        char error[LAB_SENTENCE_SIZE]);
 
 #endif

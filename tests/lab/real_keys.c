@@ -2,9 +2,11 @@
 /* Which keys still live: every file on the disk that holds one, and everything that the chip keeps. */
 #include "tests/lab/real.h"
 
+#include "backends/software/cert.h"
 #include "backends/software/key.h"
 #include "backends/tpm/tpm.h"
 #include "backends/tpm/tss2file.h"
+#include "tests/lab/succession.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -184,4 +186,53 @@ int lab_real_key_lives(struct lab_world *world, const char *spki, bool snapshots
     else
         snprintf(error, LAB_SENTENCE_SIZE, "%.*s", (int)LAB_SENTENCE_SIZE - 1, device->error);
     return result;
+}
+
+/* ---- succession ---- */
+
+/* The old certificate is in the config directory: a legacy image may boot. Where it is not, the fields must do. */
+static bool signed_by_old(struct lab_world *world, const struct lab_identity *from,
+                          const struct lab_succession *said)
+{
+    _cleanup_bytes_ struct idm_bytes pem = {0};
+    struct idm_cert_info info = {0};
+    EVP_PKEY *key = NULL;
+    char text[LAB_HEX_SIZE];
+    char *data = NULL;
+    size_t size = 0;
+    bool good = true;
+
+    if (!idm_device_exists(&world->device, "/config/device.cert.pem") ||
+        idm_device_read(&world->device, "/config/device.cert.pem", &data, &size) != 0)
+        return true;
+    if (idm_bytes_set(&pem, data, size) == 0 && idm_cert_read(&pem, &info, &key, NULL) == 0) {
+        idm_hex(info.sha256, sizeof(info.sha256), text);
+        good = strcmp(text, from->cert) != 0 ||
+               idm_public_verify(key, IDM_SHA256, said->hash, &said->signature, NULL) == 0;
+    }
+    EVP_PKEY_free(key);
+    free(data);
+    return good;
+}
+
+int lab_real_succession(struct lab_world *world, const struct lab_identity *from,
+                        const struct lab_identity *to, int64_t epoch, bool *ret,
+                        char error[LAB_SENTENCE_SIZE])
+{
+    static const char path[] = "/run/idmode/statement.json";
+    struct lab_succession said;
+    char *data = NULL;
+    size_t size = 0;
+
+    *ret = false;
+    if (!idm_device_exists(&world->device, path))
+        return 0;
+    if (idm_device_read(&world->device, path, &data, &size) != 0) {
+        snprintf(error, LAB_SENTENCE_SIZE, "read %s", path);
+        return -1;
+    }
+    *ret = lab_succession_says(data, size, from, to, epoch, &said) &&
+           signed_by_old(world, from, &said);
+    free(data);
+    return 0;
 }

@@ -110,5 +110,8 @@ enum lab_sim_view lab_sim_look(struct lab_world *w, struct lab_identity *ret);
 int lab_sim_see(struct lab_world *w, struct lab_sight *ret, char error[LAB_SENTENCE_SIZE]);
 int lab_sim_key_lives(struct lab_world *w, const char *spki, bool snapshots, bool *ret,
                       char error[LAB_SENTENCE_SIZE]);
+int lab_sim_succession(struct lab_world *w, const struct lab_identity *from,
+                       const struct lab_identity *to, int64_t epoch, bool *ret,
+                       char error[LAB_SENTENCE_SIZE]);
 
 #endif

@@ -2,6 +2,7 @@
 /* How a simulated device is seen, and which of its keys live. */
 #include "tests/lab/keep_status.h"
 #include "tests/lab/sim_parts.h"
+#include "tests/lab/succession.h"
 #include "tests/sim/sim_parts.h"
 
 #include <stdlib.h>
@@ -267,5 +268,25 @@ int lab_sim_key_lives(struct lab_world *w, const char *spki, bool snapshots, boo
     for (size_t i = 0; snapshots && i < LAB_SIM_SNAPSHOTS && w->snapshots[i]; i++)
         lives = lives || files_live(&w->sim, &w->snapshots[i]->sim, spki);
     *ret = lives;
+    return 0;
+}
+
+/* ---- succession ---- */
+
+/* A signature here is the key's number and what it signed. */
+int lab_sim_succession(struct lab_world *w, const struct lab_identity *from,
+                       const struct lab_identity *to, int64_t epoch, bool *ret,
+                       char error[LAB_SENTENCE_SIZE])
+{
+    struct lab_succession said;
+    uint32_t key = 0;
+    const struct idm_bytes *text = idm_sim_file(&w->sim, IDM_F_RUN_STATEMENT);
+    (void)error;
+    *ret = text && lab_succession_says(text->data, text->size, from, to, epoch, &said);
+    if (!*ret)
+        return 0;
+    memcpy(&key, said.signature.data, sizeof key);
+    *ret = key_is(key, from->spki) &&
+           memcmp(said.signature.data + sizeof key, said.hash, sizeof said.hash) == 0;
     return 0;
 }

@@ -136,6 +136,11 @@ struct lab_world_ops {
      * a plain key file? What the reset must have ended. `snapshots`: files of kept snapshots count too. */
     int (*key_lives)(struct lab_world *world, const char *spki, bool snapshots, bool *ret,
                      char error[LAB_SENTENCE_SIZE]);
+    /* Does the published statement say, by the old key's signature, that `to` follows `from` under that
+     * epoch? NULL: this world cannot tell. */
+    int (*succession)(struct lab_world *world, const struct lab_identity *from,
+                      const struct lab_identity *to, int64_t epoch, bool *ret,
+                      char error[LAB_SENTENCE_SIZE]);
     /* Durable writes of the last act, marker and /run apart. */
     unsigned long (*writes)(const struct lab_world *world);
 };

@@ -287,5 +287,6 @@ const struct lab_world_ops lab_real_world = {
     .fork = real_fork,
     .forks_cheaply = false,
     .key_lives = lab_real_key_lives,
+    .succession = lab_real_succession,
     .writes = real_writes,
 };

@@ -569,4 +569,5 @@ const struct lab_world_ops lab_sim_world = {.name = "sim",
                                             .unread = unread,
                                             .forks_cheaply = true,
                                             .key_lives = lab_sim_key_lives,
+                                            .succession = lab_sim_succession,
                                             .writes = writes};

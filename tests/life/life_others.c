@@ -324,6 +324,56 @@ Test(others, an_owner_who_gives_us_the_authorisation_later)
     }
 }
 
+static void reset_is_refused(void)
+{
+    struct kept record = keep(PERSIST_RECORD);
+    struct kept cert = keep(CONFIG_CERT);
+    _cleanup_run_ struct idm_run run = {0};
+
+    OK(idm_device_idmode(&device, &run, "factory-reset", "--yes", NULL));
+    cr_assert_eq(device.exit_code, 1);
+    cr_assert_not_null(strstr(run.err, "owner-auth-file"), "%s", run.err);
+    exact(&record);
+    exact(&cert);
+    drop(&record);
+    drop(&cert);
+}
+
+/* What would stop it half-way is seen before anything is destroyed: the parent that cannot be evicted... */
+Test(others, an_owner_who_would_not_let_the_old_key_go)
+{
+    open_with(NULL);
+    boot(0);
+    struct idm_device_identity born = active();
+    shell(0, "tpm2_changeauth -Q -c owner secret");
+    reset_is_refused();
+    boot(0);
+    status_is("tpm", "tpm-dual", "");
+    cr_assert_str_eq(active().cert_sha256, born.cert_sha256);
+    shell(0, "tpm2_changeauth -Q -c owner -p secret");
+    cr_assert_eq(RUN("factory-reset", "--yes"), 0);
+    cr_assert_str_neq(active().cert_sha256, born.cert_sha256);
+}
+
+/* ... and the root key that a new one would need, and that cannot be made. */
+Test(others, an_owner_who_took_the_storage_root_key_away)
+{
+    open_with(NULL);
+    shell(0, PERSIST_AS(NODA "-C o -G ecc", "0x81000001") "tpm2_changeauth -Q -c owner secret");
+    boot(0);
+    struct idm_device_identity born = active();
+    shell(0, "tpm2_evictcontrol -Q -C o -P secret -c 0x81000001");
+    reset_is_refused();
+    shell(0, "tpm2_changeauth -Q -c owner -p secret;" PERSIST_AS(
+                 NODA "-C o -G ecc", "0x81000001") "tpm2_changeauth -Q -c owner secret");
+    boot(0);
+    cr_assert_str_eq(active().cert_sha256, born.cert_sha256);
+    cr_assert_eq(RUN("factory-reset", "--yes"),
+                 0); /* a file under it can be replaced: reset-weak */
+    status_is("tpm", "tpm-dual", "tpm-owned reset-weak reset-incomplete");
+    cr_assert_str_neq(active().cert_sha256, born.cert_sha256);
+}
+
 /* Used at each boot it would put the chip into lockout after three power cuts. */
 Test(others, an_owner_who_left_a_storage_root_key_that_power_cuts_lock)
 {
