@@ -163,6 +163,40 @@ static bool usable_as_ek(X509 *cert)
     return good && (usage & (KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT)) && X509_check_ca(cert) == 0;
 }
 
+/* ---- the key ---- */
+
+/* Older makers (Infineon among them) name the key's algorithm RSAES-OAEP (RFC 4055, 4.1), which OpenSSL 3.0 makes
+ * no key of. The bits are an RSAPublicKey all the same. */
+static bool is_oaep(const X509 *cert)
+{
+    ASN1_OBJECT *algorithm = NULL;
+    const X509_PUBKEY *key = X509_get_X509_PUBKEY(cert);
+    return X509_PUBKEY_get0_param(&algorithm, NULL, NULL, NULL, key) == 1 &&
+           OBJ_obj2nid(algorithm) == NID_rsaesOaep;
+}
+
+static bool same_bits(const X509 *cert, const EVP_PKEY *key)
+{
+    const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(cert);
+    unsigned char *der = NULL;
+    int size = i2d_PublicKey(key, &der);
+    bool same =
+        bits && size > 0 && size == bits->length && memcmp(der, bits->data, (size_t)size) == 0;
+    OPENSSL_free(der);
+    return same;
+}
+
+/* Where it is, the certificate has a key that OpenSSL understands: one that was named RSAES-OAEP gets its other
+ * name in the parsed copy, since a chain from a key unknown to it is none. The signature stays one over the bytes
+ * that were read, which the copy keeps; were they made anew, the signature would not be good. */
+static bool is_for(X509 *cert, EVP_PKEY *key)
+{
+    const EVP_PKEY *certified = X509_get0_pubkey(cert);
+    if (certified)
+        return EVP_PKEY_eq(certified, key) == 1;
+    return is_oaep(cert) && same_bits(cert, key) && X509_set_pubkey(cert, key) == 1;
+}
+
 /* ---- the chain ---- */
 
 /* Only the EK's own certificate, and only what the profile says about the TPM in words. */
@@ -228,8 +262,7 @@ static int fits(X509 *cert, const TPM2B_PUBLIC *ek, struct idm_ek_cert *ret, str
     int result = idm_public_evp(ek, &key);
     if (result < 0)
         return idm_fail(err, result, what, "the EK's public area holds no key");
-    EVP_PKEY *certified = X509_get0_pubkey(cert);
-    if (!certified || EVP_PKEY_eq(certified, key) != 1)
+    if (!is_for(cert, key))
         return idm_fail(err, IDM_E_REFUSED, what, "the certificate is another key's");
     if (!names_a_tpm(cert, ret))
         return idm_fail(err, IDM_E_REFUSED, what,

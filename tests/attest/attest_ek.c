@@ -4,6 +4,7 @@
 #include "tests/support/run.h"
 #include "tests/support/swtpm.h"
 
+#include "backends/attest/template.h"
 #include "backends/tpm/public.h"
 #include "verify/credential.h"
 #include "verify/kdf.h"
@@ -158,6 +159,96 @@ Test(attest_ek, certificates)
     cr_assert_str_eq(word("maker/both.pem", NULL, "good.der", now, why), "ek");
     cr_assert_not_null(strstr(why, "another key"));
     forge_free(&f);
+}
+
+/* ---- RSA keys of makers who name their algorithm RSAES-OAEP ---- */
+
+static EVP_PKEY *key_of_maker(void)
+{
+    FILE *file = fopen("maker/issuer.key", "re");
+    EVP_PKEY *key = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
+    cr_assert_not_null(key);
+    (void)fclose(file);
+    return key;
+}
+
+/* The certificate in rsa.der with that key type, signed by its maker again. */
+static void name_it_oaep(struct idm_bytes *ret)
+{
+    struct idm_bytes der = {0};
+    unsigned char *bits = NULL;
+    unsigned char *out = NULL;
+    read_file("rsa.der", &der);
+    const unsigned char *at = der.data;
+    X509 *cert = d2i_X509(NULL, &at, (long)der.size);
+    EVP_PKEY *maker = key_of_maker();
+    cr_assert_not_null(cert);
+    int size = i2d_PublicKey(X509_get0_pubkey(cert), &bits);
+    /* X509_set_pubkey takes keys that OpenSSL knows: into the place of the old one. */
+    cr_assert_eq(X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_nid2obj(NID_rsaesOaep),
+                                        V_ASN1_NULL, NULL, bits, size),
+                 1);
+    cr_assert_gt(X509_sign(cert, maker, EVP_sha256()), 0);
+    size = i2d_X509(cert, &out);
+    forge_set(ret, out, (size_t)size);
+    OPENSSL_free(out);
+    X509_free(cert);
+    EVP_PKEY_free(maker);
+    idm_bytes_free(&der);
+}
+
+/* Makes rsa.pem; the EK with that key, by the default template. */
+static void make_rsa_ek(TPM2B_PUBLIC *ret)
+{
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    BIGNUM *n = NULL;
+    FILE *file = fopen("rsa.pem", "we");
+    cr_assert(key && file && PEM_write_PUBKEY(file, key) == 1);
+    cr_assert_eq(fclose(file), 0);
+    cr_assert_eq(EVP_PKEY_get_bn_param(key, "n", &n), 1);
+    for (size_t i = 0; i < IDM_EK_KINDS; i++) {
+        idm_ek_template(&idm_ek_kinds[i], ret);
+        if (ret->publicArea.type == TPM2_ALG_RSA)
+            break;
+    }
+    ret->publicArea.unique.rsa.size = (uint16_t)BN_bn2bin(n, ret->publicArea.unique.rsa.buffer);
+    BN_free(n);
+    EVP_PKEY_free(key);
+}
+
+Test(attest_ek, a_key_named_rsaes_oaep)
+{
+    TPM2B_PUBLIC ek, another;
+    struct idm_ek_trust trust, stranger;
+    struct idm_bytes cert = {0}, pem = {0}, other_pem = {0};
+    struct idm_ek_cert found;
+    struct idm_error err = {0};
+    make_rsa_ek(&another);
+    make_rsa_ek(&ek);
+    must(NULL, "$TESTS/ca.sh maker; $TESTS/ca.sh another; $TESTS/ek_cert.sh maker rsa.pem rsa.der");
+    name_it_oaep(&cert);
+    int64_t now = time(NULL);
+    read_file("maker/both.pem", &pem);
+    read_file("another/both.pem", &other_pem);
+    cr_assert_eq(idm_ek_trust_set(&trust, &pem, NULL, &err), 0);
+    cr_assert_eq(idm_ek_trust_set(&stranger, &other_pem, NULL, &err), 0);
+
+    cr_assert_eq(idm_ek_certified(&trust, &ek, &cert, NULL, 0, now, &found, &err), 0, "%s",
+                 err.why);
+    cr_assert_str_eq(found.manufacturer, "id:494E5443");
+    cr_assert_eq(idm_ek_certified(&trust, &another, &cert, NULL, 0, now, &found, &err),
+                 IDM_E_REFUSED);
+    cr_assert_not_null(strstr(err.why, "another key"), "%s", err.why);
+    cr_assert_eq(idm_ek_certified(&stranger, &ek, &cert, NULL, 0, now, &found, &err),
+                 IDM_E_REFUSED);
+    cert.data[cert.size - 1] ^= 1; /* the maker's signature */
+    cr_assert_eq(idm_ek_certified(&trust, &ek, &cert, NULL, 0, now, &found, &err), IDM_E_REFUSED);
+
+    idm_ek_trust_free(&trust);
+    idm_ek_trust_free(&stranger);
+    idm_bytes_free(&cert);
+    idm_bytes_free(&pem);
+    idm_bytes_free(&other_pem);
 }
 
 /* Every byte of a certificate edited: no chain, or no certificate any more. */
