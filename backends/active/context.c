@@ -12,6 +12,7 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER; /* taken before `lists` */
 static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
@@ -145,6 +146,21 @@ void idm_link_put(struct idm_active_ctx *ctx, enum idm_link_kind kind, struct id
     link->next = ctx->idle[kind];
     ctx->idle[kind] = link;
     (void)pthread_mutex_unlock(&lists);
+}
+
+/* Its client library talks through one D-Bus connection of the process, whose thread a child does not have. */
+bool idm_link_may_open(const char *tcti)
+{
+    static unsigned int
+        opened; /* under `lists`: forks + 1 of the process that did so; 0: none has */
+    if (!strstr(tcti, "tabrmd"))
+        return true;
+    (void)pthread_mutex_lock(&lists);
+    bool may = opened == 0 || opened == forks + 1;
+    if (may)
+        opened = forks + 1;
+    (void)pthread_mutex_unlock(&lists);
+    return may;
 }
 
 void idm_link_drop(struct idm_link *link)

@@ -46,6 +46,8 @@ struct idm_active_ctx {
 struct idm_link *idm_link_take(struct idm_active_ctx *ctx, enum idm_link_kind kind);
 /* Keeps it for the next one. */
 void idm_link_put(struct idm_active_ctx *ctx, enum idm_link_kind kind, struct idm_link *link);
+/* Before the chip is opened. False: by tpm2-abrmd, which an ancestor of this process has used: it would hang. */
+bool idm_link_may_open(const char *tcti);
 /* Closes it. */
 void idm_link_drop(struct idm_link *link);
 

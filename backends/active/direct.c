@@ -33,6 +33,11 @@ static int open_chip(struct idm_active_ctx *ctx, struct idm_link *link,
         return 0;
     }
     link->used = false;
+    if (!idm_link_may_open(signer->tcti)) {
+        (void)idm_fail(err, IDM_E_REFUSED, what_sign,
+                       "tpm2-abrmd was used before this process was forked, and answers no child");
+        return idm_advise(err, "let the child sign first, or use idmode-signd"), IDM_E_REFUSED;
+    }
     int rc = idm_tpm_open(&link->tpm, ctx->root, &link->settings, err);
     if (rc == 0)
         idm_tpm_is_outside(link->tpm, true);
