@@ -7,6 +7,7 @@
 #include "backends/tpm/tpm.h"
 
 #include <errno.h>
+#include <grp.h>
 
 static void close_all(void)
 {
@@ -292,6 +293,73 @@ Test(tls_broker, hostile_clients_block_nobody)
     cr_assert(still_serves());
 }
 
+/* In a child that is nobody but a member of the group; its exit code. */
+static int as_member(int (*what)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        const gid_t group = 1;
+        if (setgroups(1, &group) || setgid(65534) || setuid(65534))
+            _exit(120);
+        _exit(what());
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* How many of its hundred connections a member keeps. */
+static int keep_many(void)
+{
+    int fds[100];
+    int left = 0;
+    for (size_t i = 0; i < 100; i++) {
+        fds[i] = connect_to_broker();
+        if (fds[i] < 0)
+            return 121;
+    }
+    /* the last one is served, so all before it were looked at */
+    struct idm_wire_request request = {.magic = IDM_WIRE_MAGIC, .operation = IDM_WIRE_SIGN_MESSAGE};
+    struct idm_wire_reply reply;
+    if (send(fds[99], &request, sizeof(request), MSG_NOSIGNAL) != sizeof(request) ||
+        recv(fds[99], &reply, sizeof(reply), 0) <= 0)
+        return 122;
+    for (size_t i = 0; i < 100; i++) {
+        char byte;
+        left += recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    }
+    return left;
+}
+
+/* In two seconds, of another identity's key: nothing costs a broker less. More than the rate and one second's
+ * worth at once: 1. */
+static int ask_often(void)
+{
+    struct idm_wire_request request = {.magic = IDM_WIRE_MAGIC, .operation = IDM_WIRE_SIGN_MESSAGE};
+    struct idm_wire_reply reply;
+    struct timespec begin, now;
+    double passed = 0;
+    unsigned asked = 0;
+    int fd = connect_to_broker();
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (; passed < 2; asked++) {
+        if (send(fd, &request, sizeof(request), MSG_NOSIGNAL) != sizeof(request) ||
+            recv(fd, &reply, sizeof(reply), 0) <= 0)
+            return 122;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        passed = (double)(now.tv_sec - begin.tv_sec) + (double)(now.tv_nsec - begin.tv_nsec) / 1e9;
+    }
+    return asked > 1000 * (passed + 1) + 10;
+}
+
+Test(tls_broker, a_member_gets_its_share_and_no_more)
+{
+    open_served(SOFTWARE);
+    cr_assert_eq(as_member(keep_many), 48);
+    cr_assert_eq(as_member(ask_often), 0);
+    cr_assert(still_serves());
+}
+
 Test(tls_broker, client_that_never_reads_is_dropped)
 {
     open_served(TPM);
@@ -341,6 +409,23 @@ Test(tls_broker, broker_killed_in_mid_request)
            "20 " AS_MEMBER SIGN " 2> err; grep -q 'start idmode-signd' err; ! test -s out/none");
     start_broker(); /* over the stale socket */
     tls(0, "OUT=out/sig; " AS_MEMBER SIGN);
+}
+
+/* A program that goes on running has its signatures from the next broker; it can have them from nobody else. */
+Test(tls_broker, programs_outlive_their_broker)
+{
+    open_tls_with(TPM, members, false);
+    tls(0,
+        "chmod 755 $BASE; chmod 644 $PEER_KEY $PEER_CERT; export CERT KEY PEER_CERT PEER_KEY;"
+        "signd() { $BUILD/bin/idmode-signd --root $ROOT 2>> signd.log & signd=$!; servers=$!;"
+        "await $ROOT/run/idmode/sign.sock; };"
+        "signd; " AS_MEMBER
+        "/usr/bin/python3 $SOURCE/tests/tls/shake.py shake threads stop shake child shake "
+        "threads > shaken 2>&1 & shaking=$!; i=0;"
+        "until grep -q threads shaken; do i=$((i+1)); [ $i -lt 3000 ] || { cat shaken; exit 1; };"
+        "sleep 0.02; done;"
+        "kill $signd; wait $signd; ! test -e $ROOT/run/idmode/sign.sock; signd; touch go;"
+        "wait $shaking || { cat shaken; exit 1; }; kill -9 $signd");
 }
 
 Test(tls_broker, second_broker_gives_way)

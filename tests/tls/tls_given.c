@@ -108,10 +108,11 @@ Test(tls_given, adopted_at_a_handle)
 
 Test(tls_given, adopted_as_a_file)
 {
-    adopt(SRK "tpm2_create -Q -C 0x81000001 -G ecc256 -u k.pub -r k.priv -a " ATTRIBUTES
-              " && tpm2_flushcontext -t && tpm2_encodeobject -Q -p -C 0x81000001 -u k.pub -r k.priv "
-              "-o k.pem && tpm2_load -Q -C 0x81000001 -u k.pub -r k.priv -c k.ctx &&"
-              " tpm2_readpublic -Q -c k.ctx -f pem -o pub && tpm2_flushcontext -t",
+    adopt(SRK
+          "tpm2_create -Q -C 0x81000001 -G ecc256 -u k.pub -r k.priv -a " ATTRIBUTES
+          " && tpm2_flushcontext -t && tpm2_encodeobject -Q -p -C 0x81000001 -u k.pub -r k.priv "
+          "-o k.pem && tpm2_load -Q -C 0x81000001 -u k.pub -r k.priv -c k.ctx &&"
+          " tpm2_readpublic -Q -c k.ctx -f pem -o pub && tpm2_flushcontext -t",
           "k.pem", false);
 }
 

@@ -53,6 +53,18 @@ Test(tls_man, man_has_nothing_to_complain_about)
         "done); echo \"$said\"; [ -z \"$said\" ]");
 }
 
+/* Examples on the pages compile and link. */
+Test(tls_man, examples_on_pages_are_c)
+{
+    script("d=$(mktemp -d); trap 'rm -r $d' EXIT; cd $MAN/man3; n=0; for f in $(grep -l '^[.]EX' "
+           "*.3); do"
+           " { printf '#include <idmode.h>\n#include <openssl/ssl.h>\n#include <stdio.h>\n"
+           "int main(void)\n{\n'; sed -n '/^[.]EX/,/^[.]EE/{/^[.]E/!p}' $f | sed 's/\\\\e/\\\\/g';"
+           " printf 'return 0;\n}\n'; } > $d/x.c; n=$((n+1));"
+           " cc -Wall -Wextra -Werror -I ${HEADER%/*} -o $d/x $d/x.c $LIB -lssl -lcrypto ||"
+           " { cat $d/x.c; exit 1; }; done; [ $n -ge 1 ]");
+}
+
 /* Pages name only pages of ours that exist. */
 Test(tls_man, pages_that_are_named_exist)
 {
