@@ -107,7 +107,9 @@ static int run(const struct idm_options *options, struct idm_error *err)
     if (rc && !settings.invalid)
         return rc;
     /* An invalid value elsewhere does not take TLS away: the group stands as it is, or the default. */
-    if (!idm_active_libctx())
+    uint8_t hash[IDM_SHA256_SIZE];
+    /* What OpenSSL looks up in vain for want of memory it never finds again: better a new process. */
+    if (!idm_active_libctx() || idm_sha256("", 0, hash))
         return idm_fail(err, IDM_E_MEMORY, "start", "OpenSSL has no memory");
     rc = idm_active_open(&ring.ctx, options->root, options->tcti, err);
     if (rc)
