@@ -29,7 +29,7 @@ install(FILES packaging/completions/idmode.bash
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME idmode)
 install(FILES packaging/completions/_idmode DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 file(GLOB UNITS CONFIGURE_DEPENDS packaging/systemd/*.service packaging/systemd/*.socket
-  packaging/systemd/*.path)
+  packaging/systemd/*.path packaging/systemd/*.timer)
 install(FILES ${UNITS} DESTINATION ${IDM_UNIT_DIR})
 install(FILES packaging/systemd/rauc-mark-good.conf
   DESTINATION ${IDM_UNIT_DIR}/rauc-mark-good.service.d RENAME idmode.conf)

@@ -53,6 +53,7 @@ enum cuts_program cuts_program_of(const struct lab_step *step)
     case LAB_DO_snapshot:
     case LAB_DO_restore:
     case LAB_DO_move_disk:
+    case LAB_DO_check:
     case LAB_DO_nothing:
     case LAB_ACTION_COUNT:
         break;

@@ -135,6 +135,7 @@ bool lab_idmode_ran(const struct lab_step *step, const struct lab_sight *after)
     case LAB_DO_snapshot:
     case LAB_DO_restore:
     case LAB_DO_move_disk:
+    case LAB_DO_check:
     case LAB_DO_nothing:
     case LAB_ACTION_COUNT:
         break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/lab/replay_parts.h"
+#include "tests/lab/report_lines.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -28,11 +29,13 @@ static void print_place(const struct lab_place_now *place, char *ret, size_t siz
 static void print_again(const struct lab_replay *r, char *ret, size_t size)
 {
     const char *file = r->scenario->file;
-    char cut[96];
+    char cut[128];
     bool plain = *file != '-';
     for (const char *c = file; *c; c++)
         plain = plain && (isalnum((unsigned char)*c) || strchr("/._-+", *c));
     print_place(&r->place, cut, sizeof cut);
+    if (r->cuts->life)
+        (void)snprintf(cut + strlen(cut), sizeof cut - strlen(cut), " --seed %lu", r->cuts->life);
     (void)snprintf(ret, size, "idmode-lab replay --world %s%s %s%s%s", r->ops->name, cut,
                    plain ? "" : "-- '", file, plain ? "" : "'");
 }
@@ -64,7 +67,9 @@ int lab_act(struct lab_replay *r, struct lab_timeline *t, size_t i, const struct
             const struct lab_cut *cut)
 {
     struct lab_stop stop;
-    if (lab_timeline_act(t, &r->scenario->steps[i], i, instead, cut, &stop) < 0)
+    int result = lab_timeline_act(t, &r->scenario->steps[i], i, instead, cut, &stop);
+    lab_lines_moment(r->run, &t->now->moment);
+    if (result < 0)
         return lab_fail_stop(r, t, i, &stop);
     r->run->cuts += t->now->moment.result.was_cut;
     return 0;
@@ -108,12 +113,12 @@ int lab_recover(struct lab_replay *r, struct lab_timeline *t, size_t i, const st
     return settle(r, t, i, NULL, false, way);
 }
 
-/* `cut: random`: drawn from the step's place in the file, so that the file alone says what happens. */
+/* `cut: random`: drawn from the step's place in the file and --seed, so that these alone say what happens. */
 static int draw_cut(struct lab_replay *r, const struct lab_timeline *t, size_t i,
                     struct lab_cut *ret)
 {
     struct lab_timeline rehearsal;
-    uint64_t seed = i;
+    uint64_t seed = i + r->cuts->life * LAB_STEPS_MAX;
     unsigned long cuts = r->run->cuts;
     if (t->ops->blind_cuts) {
         *ret = (struct lab_cut){.kind = LAB_CUT_AT, .at = 1 + lab_draw(&seed) % t->ops->blind_cuts};
@@ -138,6 +143,7 @@ int lab_take_step(struct lab_replay *r, struct lab_timeline *t, size_t i, const 
     if (step->action == LAB_DO_label) {
         if (lab_timeline_pass(t, step, i, &stop) < 0)
             return lab_fail_stop(r, t, i, &stop);
+        lab_lines_moment(r->run, &t->now->moment);
         return settle(r, t, i, NULL, false, way);
     }
     if (step->cut == LAB_CUT_NAMED)
@@ -266,6 +272,7 @@ void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
     *ret = (struct lab_run){.scenario = scenario, .world = ops->name, .verdict = LAB_PASS};
     if (elsewhere(ret))
         return;
+    lab_lines_begin(ret);
     if (replay_all(&r) < 0)
         ret->verdict = LAB_FAIL;
     if (with_moments || ret->verdict == LAB_FAIL)
@@ -276,6 +283,7 @@ void lab_replay(struct lab_run *ret, const struct lab_world_ops *ops,
     free(r.draws);
     ret->seconds = now_seconds(CLOCK_MONOTONIC) - start;
     ret->cpu_seconds = now_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
+    lab_lines_verdict(ret);
 }
 
 void lab_run_free(struct lab_run *run)

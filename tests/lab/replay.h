@@ -41,6 +41,7 @@ struct lab_cuts {
         LAB_CUTS_RANDOM,  /* `count` of them, drawn from `seed` */
         LAB_CUTS_AT,      /* one: what a failure prints */
     } kind;
+    unsigned long life; /* another number, other places of `cut: random` in the file */
     uint64_t seed;
     unsigned long count;
     size_t step; /* AT: from 1 */

@@ -69,7 +69,10 @@ static void print_where(FILE *out, const struct lab_run *run)
     }
     (void)fputs("File: <code>", out);
     lab_print_text(out, s->file);
-    (void)fprintf(out, "</code>. World: %s.", run->world);
+    (void)fprintf(out, "</code>. World: %s", run->world);
+    if (strcmp(run->world, "vm") == 0)
+        (void)fprintf(out, ", a whole machine; its plug was pulled %lu times", run->cuts);
+    (void)fputc('.', out);
     if (run->replays > 1)
         (void)fprintf(out, " Replayed %lu times, %lu of them with a power cut; shown is %s replay.",
                       run->replays, run->cuts,
@@ -102,12 +105,16 @@ static void print_life(FILE *out, const struct lab_run *run, const struct lab_ca
         out);
 }
 
+/* `alone`: its name is the page's title. */
 static void print_run(FILE *out, const struct lab_run *run, const struct lab_cast *cast,
-                      size_t number)
+                      size_t number, bool alone)
 {
     (void)fprintf(out, "<section class=\"run %s\" id=\"run%zu\"><h2>",
                   lab_verdict_word(run->verdict), number);
-    lab_print_text(out, run->scenario->name);
+    if (alone)
+        (void)fputs("What happened", out);
+    else
+        lab_print_text(out, run->scenario->name);
     (void)fputc(' ', out);
     print_verdict(out, run->verdict);
     (void)fputs("</h2>\n", out);
@@ -193,7 +200,7 @@ static void print_page(FILE *out, const struct lab_run *runs, const struct lab_c
         print_index(out, runs, casts, count);
     (void)fputs("</header>\n<main>\n", out);
     for (size_t i = 0; i < count; i++)
-        print_run(out, &runs[i], &casts[i], i + 1);
+        print_run(out, &runs[i], &casts[i], i + 1, count == 1);
     (void)fputs("</main>\n", out);
     lab_print_script(out);
     (void)fputs("</body></html>\n", out);

@@ -56,6 +56,9 @@ static void print_marks(const struct row *row, size_t moment)
     char text[LAB_WORD_SIZE + 64];
     if (m->result.was_cut && m->step->cut == LAB_CUT_NAMED)
         (void)snprintf(text, sizeof text, "⚡ power fails after %s", m->step->cut_name);
+    else if (m->result.was_cut && m->result.cut_ms)
+        (void)snprintf(text, sizeof text, "⚡ the plug is pulled after %lu.%lu s",
+                       m->result.cut_ms / 1000, m->result.cut_ms % 1000 / 100);
     else if (m->result.was_cut)
         (void)snprintf(text, sizeof text, "⚡ power fails after durable step %lu",
                        m->result.durable);

@@ -268,6 +268,11 @@ void lab_print_event(FILE *out, const struct lab_run *run, size_t moment)
     case LAB_DO_command:
         print_command(out, step);
         break;
+    case LAB_DO_check:
+        print_name(out, "Checked in the machine: ", step->word, "");
+        print_name(out, *run->moments[moment].result.note ? ": " : "",
+                   run->moments[moment].result.note, "");
+        break;
     case LAB_DO_nothing:
     case LAB_ACTION_COUNT:
         (void)fputs("Nothing happens", out);

@@ -45,6 +45,7 @@
     X(restore, "restore")                                                                          \
     X(move_disk, "move-disk")                                                                      \
     X(command, "command")                                                                          \
+    X(check, "check")                                                                              \
     X(nothing, "nothing")
 
 enum lab_action {
@@ -166,9 +167,10 @@ struct lab_step {
     enum lab_action action;
     int line, column; /* in the file, from 1 */
 
-    char word[LAB_WORD_SIZE]; /* label, snapshot, restore: NAME; migrate: prepare|commit|abort;
+    char word
+        [LAB_WORD_SIZE];    /* label, snapshot, restore, check: NAME; migrate: prepare|commit|abort;
                                  factory-reset: rekey|clear or empty; hold-clear: `to` */
-    enum idm_reason reason;   /* hold-clear */
+    enum idm_reason reason; /* hold-clear */
     struct lab_install install;
     enum lab_phase phase; /* hook */
     bool hooks;           /* commit: does the updater call the hook? */

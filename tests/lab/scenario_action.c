@@ -383,6 +383,7 @@ static take_action_fn *const take_action[LAB_ACTION_COUNT] = {
     [LAB_DO_restore] = take_restore,
     [LAB_DO_move_disk] = take_nothing,
     [LAB_DO_command] = take_command,
+    [LAB_DO_check] = take_new_name,
     [LAB_DO_nothing] = take_nothing,
 };
 

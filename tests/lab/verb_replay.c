@@ -2,6 +2,7 @@
 /* verb_replay.c - idmode-lab replay: files in, verdicts and reports out. */
 #include "tests/lab/keep_status.h"
 #include "tests/lab/replay.h"
+#include "tests/lab/report_lines.h"
 #include "tests/lab/verbs.h"
 #include "tests/vm/world_vm.h"
 
@@ -17,7 +18,8 @@ struct options {
     const struct lab_world_ops *world;
     struct lab_cuts cuts;
     bool tap;
-    const char *junit, *html, *status;
+    unsigned long life;
+    const char *junit, *html, *status, *lines;
 };
 
 struct library {
@@ -46,9 +48,11 @@ static int print_help(void)
         "  --cut at:STEP:N    one of them, as a failure prints it; at:STEP:N:M: with a second "
         "one,\n"
         "                     at:STEP:before, at:STEP:after: between two steps\n"
+        "  --seed N           other places where a step says `cut: random`\n"
         "  --tap              print TAP 13 instead\n"
         "  --junit FILE       write a report in JUnit's XML as well\n"
         "  --html FILE        write one page with a timeline of each scenario as well\n"
+        "  --timeline FILE    write a line per step while it happens (world vm)\n"
         "  --status FILE      keep every status document that is published, one line each\n\n"
         "exit: 0 nothing failed, 1 a scenario failed, 2 usage or a file that is no scenario,\n"
         "      5 a report could not be written\n",
@@ -244,9 +248,9 @@ static int report_all(const struct options *options, const struct lab_run *runs,
     return fflush(stdout) == 0 && !ferror(stdout) ? result : LAB_EXIT_OUTPUT;
 }
 
-static bool begin_status(const char *path)
+static bool begin(const char *path, int (*begin_in)(const char *path))
 {
-    int rc = path ? lab_keep_status_in(path) : 0;
+    int rc = path ? begin_in(path) : 0;
     if (rc < 0)
         (void)fprintf(stderr, "idmode-lab: write %s: %s\n", path, strerror(-rc));
     return rc == 0;
@@ -262,12 +266,12 @@ static int replay(const struct options *options, char *const *paths, int count)
     struct lab_run *runs = calloc(library.count + 1, sizeof *runs);
     if (!runs)
         perror("idmode-lab");
-    else if (!begin_status(options->status))
+    else if (!begin(options->status, lab_keep_status_in) || !begin(options->lines, lab_lines_in))
         result = LAB_EXIT_OUTPUT;
     else if (!library.bad) {
         run_all(&library, options, runs);
         result = report_all(options, runs, library.count);
-        if (lab_keep_status_end() < 0)
+        if (lab_keep_status_end() < 0 || lab_lines_end() < 0)
             result = LAB_EXIT_OUTPUT;
     }
     for (size_t i = 0; runs && i < library.count; i++)
@@ -292,6 +296,7 @@ static const struct lab_world_ops *find_world(const char *name)
 /* false: nothing more to do, with the exit code in *ret_result. */
 static bool take_option(struct options *options, int option, int *ret_result)
 {
+    char *end = NULL;
     *ret_result = LAB_EXIT_USAGE;
     switch (option) {
     case 'w':
@@ -317,6 +322,15 @@ static bool take_option(struct options *options, int option, int *ret_result)
     case 's':
         options->status = optarg;
         return true;
+    case 'l':
+        options->lines = optarg;
+        return true;
+    case 'd':
+        options->life = strtoul(optarg, &end, 10);
+        if (*optarg >= '0' && *optarg <= '9' && !*end)
+            return true;
+        (void)misuse(optarg, "the seed is a number");
+        return false;
     case 'h':
         *ret_result = print_help();
         return false;
@@ -332,6 +346,7 @@ int lab_verb_replay(int argc, char **argv)
         {"world", required_argument, NULL, 'w'}, {"cut", required_argument, NULL, 'c'},
         {"tap", no_argument, NULL, 't'},         {"junit", required_argument, NULL, 'j'},
         {"html", required_argument, NULL, 'p'},  {"status", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'd'},  {"timeline", required_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},        {0}};
     struct options options = {.world = &lab_sim_world};
     int option = 0;
@@ -341,5 +356,8 @@ int lab_verb_replay(int argc, char **argv)
             return result;
     if (optind == argc)
         return misuse("replay", "no file");
+    if (options.lines && options.world != &lab_vm_world)
+        return misuse("--timeline", "only in the world vm a life happens once, from step to step");
+    options.cuts.life = options.life;
     return replay(&options, argv + optind, argc - optind);
 }

@@ -97,6 +97,7 @@ struct lab_result {
     int exit_code;    /* of its last run that says something about the step: the boot, the command,
                               the hook that refused or else the last hook */
     bool was_cut;     /* the asked-for cut happened */
+    unsigned long cut_ms;  /* a whole machine: so long after the step began; 0: not said */
     unsigned long durable; /* durable steps that idmode took in this step */
     unsigned long calls;   /* of the backends; the simulated world alone counts them */
     bool minted;           /* a legacy image made a new pair */
@@ -105,6 +106,7 @@ struct lab_result {
         resetting; /* did a record on the disk say so at any time in it? UNKNOWN after a cut,
                                and where this world does not look */
     char error[LAB_SENTENCE_SIZE]; /* after -1: what of the world itself broke */
+    char note[LAB_SENTENCE_SIZE];  /* what a check found, in its own words */
 };
 
 struct lab_world; /* each world has its own */

@@ -142,6 +142,8 @@ static int do_it(struct lab_world *world, const struct lab_step *step)
         return idm_device_restore(device, step->word);
     case LAB_DO_move_disk:
         return lab_real_move_disk(world);
+    case LAB_DO_check:
+        return idm_device_fail(device, "check: only a whole machine can (--world vm)");
     case LAB_DO_label:
     case LAB_DO_nothing:
     case LAB_ACTION_COUNT:

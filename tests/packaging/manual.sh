@@ -42,7 +42,7 @@ everything_installed_has_a_page() {
         case $name in
         idmode-lab | idmode-verify) [[ -e $MAN/man1/$name.1 || -e $MAN/man8/$name.8 ]] ;;
         idmode-signd.s* | idmode-watch.s*) [[ -e $MAN/man8/${name%.*}.8 ]] ;;
-        *.path) [[ -e $MAN/man8/${name%.path}.service.8 ]] ;;
+        *.path | *.timer) [[ -e $MAN/man8/${name%.*}.service.8 ]] ;;
         *) [[ -e $MAN/man8/$name.8 ]] ;;
         esac || { echo "no page: $name"; return 1; }
     done

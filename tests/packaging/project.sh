@@ -85,6 +85,19 @@ put_before() {
     mv "$1.new" "$1"
 }
 
+# Tests and programs that documents name are there.
+tests_that_documents_name_exist() {
+    local name
+    ctest --test-dir "$BUILD" -N | sed -n 's/^ *Test *#[0-9]*: *//p' >tests
+    [[ $(wc -l <tests) -gt 50 ]]
+    (cd "$SOURCE" && files '*.md' | xargs -d '\n' grep -h -o -E "ctest .*-R '\^[a-z_]+\\$'|build/tests/test_[a-z_]+") |
+        sed -n -e "s/.*'^\(.*\)\\$'/\1/p" -e 's|build/tests/test_||p' | sort -u >named
+    [[ $(wc -l <named) -ge 2 ]]
+    while IFS= read -r name; do
+        grep -q -x "$name" tests || { echo "no such test: $name"; return 1; }
+    done <named
+}
+
 # The exercise of CONTRIBUTING.md, on a copy.
 first_change_works_as_described() {
     local page=$SOURCE/CONTRIBUTING.md

@@ -9,7 +9,7 @@ install_all() {
 }
 
 units() {
-    (cd "$WORK/installed/usr/lib/systemd/system" && ls -- *.service *.socket *.path)
+    (cd "$WORK/installed/usr/lib/systemd/system" && ls -- *.service *.socket *.path *.timer)
 }
 
 installed_programs_find_each_other() {
@@ -74,6 +74,7 @@ systemd_would_have_said_so() {
 limit_of() {
     case $1 in
     idmode-boot.service) echo 2.7 ;;     # files of root, the chip, read-only file systems that it opens
+    idmode-clock.service) echo 2.7 ;;    # the same program
     idmode-commit.service) echo 2.7 ;;   # the same program
     idmode-signd.service) echo 1.5 ;;    # the chip, and nothing else
     idmode-watch.service) echo 3.0 ;;    # starts the first
@@ -118,6 +119,17 @@ no_boot_waits_for_what_may_be_missing() {
     engine_units | xargs grep -H -E '^(Requires|Requisite|BindsTo|RequiresMountsFor)=|dev-tpm.*\.device' && return 1
     grep -q -x 'DefaultDependencies=no' "$SOURCE/packaging/systemd/idmode-boot.service"
     grep -q -x 'SuccessExitStatus=3' "$SOURCE/packaging/systemd/idmode-boot.service"
+}
+
+# Before anything looks at the clock; afterwards nothing that was set would be missed.
+clock_that_is_set_later_is_noticed() {
+    install_all
+    local units=$WORK/installed/usr/lib/systemd/system
+    grep -q -x OnClockChange=yes "$units/idmode-clock.timer"
+    grep -q -x DefaultDependencies=no "$units/idmode-clock.timer"
+    grep -q -x Before=idmode-boot.service "$units/idmode-clock.timer"
+    grep -q -x 'ExecStart=/usr/bin/idmode boot' "$units/idmode-clock.service"
+    [[ $(grep -c '^RemainAfterExit=' "$units/idmode-clock.service") == 0 ]] # it would run once only
 }
 
 group_and_run_directory_are_made() {

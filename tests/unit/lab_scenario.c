@@ -159,6 +159,7 @@ Test(lab_scenario, every_action)
                                  "- restore: s\n"
                                  "- move-disk:\n"
                                  "- command: [status, --strict, two words]\n"
+                                 "- check: watch\n"
                                  "- nothing:\n");
     cr_assert_eq(s.steps_count, LAB_ACTION_COUNT);
     for (size_t i = 0; i < s.steps_count; i++)
@@ -181,6 +182,7 @@ Test(lab_scenario, every_action)
     cr_assert_eq(s.steps[LAB_DO_tear].what, LAB_DISK);
     cr_assert_eq(s.steps[LAB_DO_tpm].tpm, LAB_TPM_REPLACED);
     cr_assert_not(s.steps[LAB_DO_clock].clock_good);
+    cr_assert_str_eq(s.steps[LAB_DO_check].word, "watch");
     cr_assert_eq(s.steps[LAB_DO_disk].disk, LAB_DISK_READ_ONLY);
     cr_assert_eq(s.steps[LAB_DO_mount].mount_config, 0);
     cr_assert_eq(s.steps[LAB_DO_mount].mount_persist, -1);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # image.sh OUT - what the machine of tests/vm is made of, from Debian's packages and ours:
 #
-#   OUT/vmlinuz, initrd     Debian's kernel; mounts slot over base and goes on there
+#   OUT/vmlinux, initrd     Debian's kernel; mounts slot over base and goes on there
 #   OUT/base.img            minimal Debian: systemd, udev, D-Bus, RAUC, OpenSSL, libraries. Both images need it
 #   OUT/aware.img           what an image with idmode adds: our packages, units enabled
 #   OUT/legacy.img          what one without adds: a program that makes a pair when either file is missing
@@ -18,6 +18,20 @@ readonly MODULES=(virtio_pci virtio_blk virtio_console ext4 crc32c_generic vfat 
 readonly PACKAGES=(systemd-sysv udev dbus kmod rauc rauc-service libubootenv-tool openssl libtss2-esys-3.0.2-0
     libtss2-sys1 libtss2-mu0 libtss2-rc0 libtss2-tctildr0 libtss2-tcti-device0 libjansson4
     libinotifytools0 libubootenv0.1)
+
+# What a device without people, swap and network file systems does not start. The processor is emulated:
+# each program costs a tenth of a second.
+readonly NOT_STARTED=(e2scrub_reap.service systemd-logind.service systemd-sysctl.service dev-hugepages.mount
+    dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount
+    sys-kernel-config.mount modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service
+    modprobe@efi_pstore.service modprobe@fuse.service modprobe@loop.service kmod-static-nodes.service
+    systemd-tmpfiles-setup-dev.service systemd-random-seed.service systemd-update-utmp.service
+    systemd-update-utmp-runlevel.service systemd-user-sessions.service systemd-journal-flush.service
+    systemd-modules-load.service systemd-remount-fs.service systemd-pstore.service getty.target
+    systemd-ask-password-console.path systemd-ask-password-wall.path systemd-initctl.socket
+    proc-sys-fs-binfmt_misc.automount apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
+    e2scrub_all.timer fstrim.timer systemd-tmpfiles-clean.timer systemd-networkd-wait-online.service)
+readonly GENERATOR=systemd-fstab-generator # the only one that is needed
 
 WORK=$(mktemp -d)
 trap 'rm -rf -- "$WORK"' EXIT
@@ -57,7 +71,16 @@ make_kernel() {
             cp "$file" "$OUT/modules/"
             basename "$file"
         done >"$OUT/modules/order"
-    cp "$WORK/kernel/boot/vmlinuz-$release" "$OUT/vmlinuz"
+    unpack_kernel "$WORK/kernel/boot/vmlinuz-$release" "$OUT/vmlinux"
+}
+
+# The emulated processor would take as long to unpack it as to boot it. QEMU starts it by its PVH entry.
+unpack_kernel() {
+    local at
+    at=$(LC_ALL=C grep -a -b -o -m 1 -P '\xFD7zXZ\x00' "$1" | head -n 1 | cut -d : -f 1)
+    [[ -n $at ]] || { echo "image.sh: $1 is not compressed by xz" >&2; exit 1; }
+    xz -d -c --single-stream < <(tail -c "+$((at + 1))" "$1") >"$2.new"
+    mv "$2.new" "$2"
 }
 
 make_initrd() {
@@ -66,7 +89,19 @@ make_initrd() {
     cp "$OUT/busybox" "$tree/bin/busybox"
     cp "$OUT"/modules/* "$tree/modules/"
     install -m 755 "$HERE/guest/init" "$tree/init"
-    (cd "$tree" && find . -print0 | cpio -0 -o -H newc --quiet | gzip -1) >"$OUT/initrd"
+    (cd "$tree" && find . -print0 | cpio -0 -o -H newc --quiet) >"$OUT/initrd"
+}
+
+leave_out() {
+    local tree=$1 name
+    for name in "${NOT_STARTED[@]}"; do
+        ln -sf /dev/null "$tree/etc/systemd/system/$name"
+    done
+    mkdir -p "$tree/etc/systemd/system-generators"
+    for name in "$tree"/usr/lib/systemd/system-generators/* "$tree"/lib/systemd/system-generators/*; do
+        name=$(basename "$name")
+        [[ $name == "$GENERATOR" ]] || ln -sf /dev/null "$tree/etc/systemd/system-generators/$name"
+    done
 }
 
 make_base() {
@@ -79,7 +114,8 @@ make_base() {
     cp -a "$HERE/guest/files/." "$tree/"
     mkdir -p "$tree"/{config,persist,media}
     echo 5f0c1c8bd1c94d0f9d2c7f3b1a2e4d60 >"$tree/etc/machine-id" # not a first boot each time
-    ln -sf /dev/null "$tree/etc/systemd/system/systemd-networkd-wait-online.service"
+    leave_out "$tree"
+    cp "$tree/etc/group" "$tree/etc/gshadow" "$OUT/"
     chroot "$tree" systemctl -q enable idm-vm-begin.service idm-vm-agent.service
     make_ext4 "$tree" "$OUT/base.img" 600 base
 }
@@ -112,7 +148,11 @@ make_aware() {
     cp -a "$tree/lib/." "$tree/usr/lib/"
     rm -rf "${tree:?}/lib"
     rm -rf "$tree"/usr/share/{doc,man,locale,lintian,bash-completion,zsh}
-    for unit in idmode-boot.service idmode-signd.socket idmode-watch.service; do
+    # As the package's postinst does.
+    mkdir -p "$tree/etc"
+    cp "$OUT/group" "$OUT/gshadow" "$tree/etc/"
+    systemd-sysusers --root="$tree" "$tree/usr/lib/sysusers.d/idmode.conf"
+    for unit in idmode-boot.service idmode-clock.timer idmode-signd.socket idmode-watch.service; do
         [[ ! -f $tree/usr/lib/systemd/system/$unit && ! -f $tree/lib/systemd/system/$unit ]] ||
             systemctl -q --root="$tree" enable "$unit"
     done
@@ -130,7 +170,7 @@ make_legacy() {
     make_ext4 "$tree" "$OUT/legacy.img" 8 legacy
 }
 
-[[ -s $OUT/vmlinuz && -s $OUT/modules/order ]] || make_kernel
+[[ -s $OUT/vmlinux && -s $OUT/modules/order ]] || make_kernel
 [[ -s $OUT/busybox ]] || make_busybox
 make_initrd
 sum=$(find "$HERE/guest" "$HERE/image.sh" -type f -print0 | sort -z | xargs -0 cat | sha256sum)

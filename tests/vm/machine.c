@@ -97,6 +97,24 @@ void idm_machine_off(struct idm_machine *machine)
 
 /* ---- on ---- */
 
+/* A socket has its name before somebody listens: unix(7) has a flag for that. */
+static bool listens(const char *path)
+{
+    char line[PATH_MAX + 128];
+    bool found = false;
+    FILE *sockets = fopen("/proc/net/unix", "re");
+
+    while (sockets != NULL && !found && fgets(line, sizeof(line), sockets) != NULL) {
+        const char *at = strstr(line, path);
+
+        found = at != NULL && strcspn(at, "\n") == strlen(path) &&
+                strstr(line, " 00010000 ") != NULL; /* __SO_ACCEPTCON */
+    }
+    if (sockets != NULL)
+        fclose(sockets);
+    return found;
+}
+
 static int start_swtpm(struct idm_machine *machine)
 {
     char control[PATH_MAX], state[PATH_MAX + 8], ctrl[PATH_MAX + 32];
@@ -107,8 +125,8 @@ static int start_swtpm(struct idm_machine *machine)
     snprintf(ctrl, sizeof(ctrl), "type=unixio,path=%s", control);
     char *const args[] = {"swtpm", "socket", "--tpm2", "--tpmstate", state, "--ctrl", ctrl, NULL};
     machine->swtpm = start(machine, args, "swtpm.log");
-    for (int i = 0; i < 500; i++) {
-        if (access(control, F_OK) == 0)
+    for (int i = 0; i < PATIENCE_S * 1000 / STEP_MS; i++) {
+        if (listens(control))
             return 0;
         wait_a_little();
     }
@@ -147,11 +165,13 @@ static void describe(struct idm_machine *machine, struct words *w)
                                         "-M",
                                         "q35",
                                         "-cpu",
-                                        "max",
+                                        "max,la57=off",
                                         "-m",
                                         "512",
                                         "-smp",
-                                        "2",
+                                        "1",
+                                        "-bios",
+                                        "qboot.rom",
                                         "-display",
                                         "none",
                                         "-nodefaults",
@@ -164,7 +184,9 @@ static void describe(struct idm_machine *machine, struct words *w)
     add_format(w, "-serial", "file:%s/console.log", machine->dir);
     add_format(w, "-kernel", "%s", machine->kernel);
     add_format(w, "-initrd", "%s", machine->initrd);
-    add_format(w, "-append", "console=ttyS0 quiet panic=1 systemd.show_status=no %s",
+    add_format(w, "-append",
+               "console=ttyS0 quiet panic=1 mitigations=off audit=0 systemd.show_status=no "
+               "systemd.condition_needs_update=0 %s",
                machine->command_line);
     /* writethrough: what the guest flushed is in the file; what it did not flush is gone with it. */
     for (size_t i = 0; i < IDM_MACHINE_DISKS; i++)
@@ -175,6 +197,8 @@ static void describe(struct idm_machine *machine, struct words *w)
         add_format(w, "-tpmdev", "emulator,id=tpm0,chardev=tpm");
         add_format(w, "-device", "tpm-tis,tpmdev=tpm0");
     }
+    if (machine->no_battery)
+        add_format(w, "-rtc", "base=2000-01-01T00:00:00");
     add_format(w, "-smbios", "type=1,serial=%s", machine->serial);
     add_format(w, "-device", "virtio-serial");
     add_format(w, "-chardev", "socket,id=agent,path=%s/agent.sock,server=on,wait=off",
@@ -204,6 +228,26 @@ int idm_machine_on(struct idm_machine *machine)
 
 /* ---- waiting ---- */
 
+/* Why: the last line that it, or the emulator, said. */
+static int went_off(struct idm_machine *machine)
+{
+    static const char *const logs[] = {"console.log", "qemu.log"};
+    char path[PATH_MAX], line[512], last[2][200] = {"", ""};
+
+    for (size_t i = 0; i < 2; i++) {
+        path_in(machine, logs[i], path);
+        FILE *log = fopen(path, "re");
+        while (log != NULL && fgets(line, sizeof(line), log) != NULL)
+            if (strcspn(line, "\r\n") > 0)
+                snprintf(last[i], sizeof(last[i]), "%.*s", (int)strcspn(line, "\r\n"), line);
+        if (log != NULL)
+            fclose(log);
+    }
+    return failed(machine,
+                  "the machine went off by itself; its last words: %.150s; the emulator's: %.150s",
+                  last[0], last[1]);
+}
+
 static bool console_says(const struct idm_machine *machine, const char *words)
 {
     char path[PATH_MAX], line[512];
@@ -225,8 +269,7 @@ int idm_machine_begins(struct idm_machine *machine)
         if (console_says(machine, BEGIN_WORDS))
             return 0;
         if (!lives(machine))
-            return failed(machine, "the machine went off by itself: see %s/console.log, qemu.log",
-                          machine->dir);
+            return went_off(machine);
         wait_a_little();
     }
     return failed(machine, "the boot does not come to idm-vm-begin.service: see %s/console.log",

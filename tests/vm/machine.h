@@ -26,6 +26,7 @@ struct idm_machine {
     char tpm_state[PATH_MAX]; /* empty: a machine without a TPM */
     char serial[32];          /* DMI product serial */
     char command_line[256];   /* what follows the console on the kernel's command line */
+    bool no_battery;          /* its clock begins in 2000 */
 
     pid_t qemu, swtpm; /* 0: off */
     int agent;         /* socket, -1: not connected */

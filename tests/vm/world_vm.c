@@ -14,16 +14,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define IMAGES     IDM_TEST_BUILD_DIR "/vm"
-#define TENTH_NS   100000000L
-#define INSTANTS   80u /* where a cut may fall: eight seconds from where the step begins */
+#define IMAGES IDM_TEST_BUILD_DIR "/vm"
+#define CHECKS IDM_TEST_SOURCE_DIR "/tests/vm/checks"
+#define INSTANTS                                                                                   \
+    80u /* where a cut may fall, from where the step begins to a fifth after its end … */
+#define UNKNOWN_MS 8000u /* … or, before such a step was seen whole, in so many milliseconds */
 #define SCRIPT_MAX 4096u
 
 struct vm {
     struct lab_world real; /* first: what is seen of the machine */
     struct idm_machine machine;
-    bool chip_away;
     unsigned long changes;
+    enum lab_action action;               /* of the step that is taken */
+    unsigned long took[LAB_ACTION_COUNT]; /* ms, uncut and last; 0: not known */
+    unsigned long cut_ms;                 /* 0: uncut */
+    char note[LAB_SENTENCE_SIZE];
 };
 
 static struct vm *vm_of(struct lab_world *world)
@@ -171,7 +176,7 @@ static int set_paths(struct vm *vm)
     const struct idm_device *device = &vm->real.device;
 
     snprintf(m->dir, sizeof(m->dir), "%s/vm", device->base);
-    snprintf(m->kernel, sizeof(m->kernel), "%s/vmlinuz", IMAGES);
+    snprintf(m->kernel, sizeof(m->kernel), "%s/vmlinux", IMAGES);
     snprintf(m->initrd, sizeof(m->initrd), "%s/initrd", IMAGES);
     snprintf(m->tpm_state, sizeof(m->tpm_state), "%s/vm/tpm", device->base);
     for (size_t i = 3; i < IDM_MACHINE_DISKS; i++)
@@ -257,20 +262,28 @@ static int vm_open(struct lab_world **ret, const struct lab_device *device,
 
 /* ---- acting ---- */
 
-static void wait_tenths(unsigned long tenths)
+static unsigned long now_ms(void)
 {
-    struct timespec left = {.tv_sec = (time_t)(tenths / 10),
-                            .tv_nsec = (long)(tenths % 10) * TENTH_NS};
+    struct timespec now;
 
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        continue;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (unsigned long)now.tv_sec * 1000 + (unsigned long)now.tv_nsec / 1000000;
 }
 
-static int pull_the_plug(struct vm *vm, unsigned long tenths)
+/* Since `start`, when the step began. */
+static int pull_the_plug(struct vm *vm, unsigned long start, unsigned long instant)
 {
-    wait_tenths(tenths);
+    unsigned long took = vm->took[vm->action];
+    unsigned long at = start + (took != 0 ? took * 6 / 5 : UNKNOWN_MS) * instant / INSTANTS;
+
+    while (now_ms() < at) {
+        const struct timespec step = {.tv_nsec = 2000000};
+
+        nanosleep(&step, NULL);
+    }
     idm_machine_off(&vm->machine);
     vm->real.device.was_cut = true;
+    vm->cut_ms = now_ms() - start;
     return 0;
 }
 
@@ -281,14 +294,17 @@ static int there(struct vm *vm, const struct lab_cut *cut, const char *script)
     char *out = NULL;
     size_t size;
 
+    unsigned long start = now_ms();
     if (idm_machine_begin(&vm->machine, script) != 0)
         return broke(vm);
     if (cut != NULL && cut->kind == LAB_CUT_AT)
-        return pull_the_plug(vm, cut->at);
+        return pull_the_plug(vm, start, cut->at);
     if (idm_machine_end(&vm->machine, &device->exit_code, &out, &size) != 0)
         return broke(vm);
     snprintf(device->said, sizeof(device->said), "%.*s", (int)sizeof(device->said) - 1, out);
     free(out);
+    if (cut != NULL && vm->action != LAB_DO_boot)
+        vm->took[vm->action] = now_ms() - start;
     return 0;
 }
 
@@ -331,10 +347,12 @@ static int boot(struct vm *vm, const struct lab_cut *cut)
              "rauc.slot=%c idm.slot=/dev/vd%c", "AB"[device->slot], "bc"[device->slot]);
     if (idm_machine_on(&vm->machine) != 0 || idm_machine_begins(&vm->machine) != 0)
         return broke(vm);
+    unsigned long start = now_ms();
     if (cut != NULL && cut->kind == LAB_CUT_AT)
-        return pull_the_plug(vm, cut->at);
+        return pull_the_plug(vm, start, cut->at);
     if (idm_machine_ready(&vm->machine) != 0)
         return broke(vm);
+    vm->took[LAB_DO_boot] = now_ms() - start;
     return learn(vm);
 }
 
@@ -383,9 +401,8 @@ static int commit(struct vm *vm, const struct lab_step *step, const struct lab_c
 
     device->runs += device->image.aware && step->hooks;
     if (there(vm, cut,
-              device->image.aware && step->hooks
-                  ? "rauc status mark-good && systemctl start idmode-commit.service"
-                  : "rauc status mark-good") != 0)
+              device->image.aware && step->hooks ? "/usr/lib/idm-vm/mark-good"
+                                                 : "rauc status mark-good") != 0)
         return -1;
     if (device->was_cut || device->exit_code != 0)
         return 0;
@@ -450,6 +467,51 @@ static int set_chip(struct vm *vm, const struct lab_step *step)
     return 0;
 }
 
+/* A board without a battery, until somebody says what time it is. A bad clock is one of the next boot. */
+static int set_clock(struct vm *vm, bool good)
+{
+    struct idm_device *device = &vm->real.device;
+    char script[64];
+
+    vm->machine.no_battery = !good;
+    vm->real.clock_good = good;
+    if (!good || vm->machine.qemu == 0)
+        return 0;
+    snprintf(script, sizeof(script), "date -s @%lld", (long long)time(NULL));
+    if (there(vm, NULL, script) != 0)
+        return -1;
+    return device->exit_code == 0 ? 0 : idm_device_fail(device, "date: %.500s", device->said);
+}
+
+/* A script of tests/vm/checks, run in the machine: its last line says what it found, or it fails. */
+static int check(struct vm *vm, const char *name)
+{
+    struct idm_device *device = &vm->real.device;
+    char path[512], script[SCRIPT_MAX] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), CHECKS "/%s.sh", name);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return idm_device_fail(device, "%s: %s", path, strerror(errno));
+    size_t size = fread(script, 1, sizeof(script) - 1, file);
+    bool whole = feof(file) != 0;
+    fclose(file);
+    if (size == 0 || !whole)
+        return idm_device_fail(device, "%s: empty, or longer than %u bytes", path, SCRIPT_MAX);
+    if (there(vm, NULL, script) != 0)
+        return -1;
+    if (device->exit_code != 0)
+        return idm_device_fail(device, "check %s: %.500s", name, device->said);
+    size_t length = strlen(device->said);
+    while (length > 0 && device->said[length - 1] == '\n')
+        device->said[--length] = '\0';
+    const char *last = strrchr(device->said, '\n');
+    snprintf(vm->note, sizeof(vm->note), "%.*s", (int)sizeof(vm->note) - 1,
+             last != NULL ? last + 1 : device->said);
+    return 0;
+}
+
 static int do_it(struct vm *vm, const struct lab_step *step, const struct lab_cut *cut)
 {
     switch (step->action) {
@@ -472,11 +534,14 @@ static int do_it(struct vm *vm, const struct lab_step *step, const struct lab_cu
         return remove_file(vm, step);
     case LAB_DO_tpm:
         return set_chip(vm, step);
+    case LAB_DO_clock:
+        return set_clock(vm, step->clock_good);
+    case LAB_DO_check:
+        return check(vm, step->word);
     case LAB_DO_label:
     case LAB_DO_nothing:
         return 0;
     case LAB_DO_hook:
-    case LAB_DO_clock:
     case LAB_DO_disk:
     case LAB_DO_mount:
     case LAB_DO_snapshot:
@@ -506,13 +571,17 @@ static int vm_act(struct lab_world *world, const struct lab_step *step, const st
     *ret = (struct lab_result){.issued = -1};
     vm->real.seen_valid = false;
     vm->real.trace_start = 0;
-    vm->changes = 0;
+    vm->changes = vm->cut_ms = 0;
+    vm->action = step->action;
+    vm->note[0] = '\0';
     device->was_cut = device->minted = false;
     if (step->action != LAB_DO_boot && lab_runs_idmode(step->action) && vm->machine.qemu == 0)
         (void)idm_device_fail(device, "the machine has no power: boot it first");
     else if (do_it(vm, step, cut) == 0 && look(vm) == 0) {
         vm->real.powered = vm->machine.qemu > 0;
         ret->was_cut = device->was_cut;
+        ret->cut_ms = vm->cut_ms;
+        snprintf(ret->note, sizeof(ret->note), "%s", vm->note);
         ret->minted = device->minted;
         ret->durable = lab_runs_idmode(step->action) ? INSTANTS : 0;
         ret->judged_exit = device->runs != runs && !device->was_cut;

@@ -30,6 +30,8 @@ FILES:${PN} = " \
     ${prefix}/libexec/idmode/bootenv \
     ${prefix}/libexec/idmode/core \
     ${systemd_system_unitdir}/idmode-boot.service \
+    ${systemd_system_unitdir}/idmode-clock.service \
+    ${systemd_system_unitdir}/idmode-clock.timer \
     ${systemd_system_unitdir}/idmode-commit.service \
     ${systemd_system_unitdir}/idmode-reload.path \
     ${systemd_system_unitdir}/idmode-reload.service \
@@ -65,7 +67,7 @@ RDEPENDS:${PN}-swupdate = "${PN} swupdate"
 RDEPENDS:${PN}-watch = "${PN}"
 
 SYSTEMD_PACKAGES = "${PN} ${PN}-signd ${PN}-watch"
-SYSTEMD_SERVICE:${PN} = "idmode-boot.service"
+SYSTEMD_SERVICE:${PN} = "idmode-boot.service idmode-clock.timer"
 SYSTEMD_SERVICE:${PN}-signd = "idmode-signd.socket"
 SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
 SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
