@@ -331,7 +331,9 @@ static void note_trial(struct lab_oracle *o, const struct lab_step *step,
                        const struct lab_result *result, const struct lab_sight *before,
                        const struct lab_sight *after)
 {
-    bool called = before->aware && before->powered && step->install.pre_install &&
+    /* Without a record that it can see idmode notes nothing. */
+    bool called = before->aware && before->powered && before->recorded && before->config_mounted &&
+                  before->persist_mounted && step->install.pre_install &&
                   step->install.late != LAB_PRE_INSTALL;
     bool heard = called && !result->was_cut;
     /* Until it is finished the trial is the earlier one, that goes on or that the next boot begins, and
@@ -412,7 +414,7 @@ static void note_step(struct lab_oracle *o, const struct lab_step *step,
         o->trial_ended_by_word = true;
     if (step->action == LAB_DO_hook && step->phase == LAB_PRE_INSTALL)
         o->install_heard = true;
-    if (step->action == LAB_DO_commit && step->hooks)
+    if (step->action == LAB_DO_commit && step->hooks && !result->was_cut)
         o->install_heard = false;
     if (step->action == LAB_DO_snapshot)
         note_snapshot(o, step, before);
@@ -491,7 +493,7 @@ static void note_healthy(struct lab_oracle *o, const struct lab_step *step,
         o->restored = o->moved = o->chip_changed = false;
     }
     end_causes(o, step, after);
-    if (lab_chip_serves(after) &&
+    if (lab_idmode_ran(step, after) && lab_chip_serves(after) &&
         (after->recorded_state == IDM_S_tpm || after->recorded_state == IDM_S_tpm_dual) &&
         after->epoch > o->witnessed_epoch)
         o->witnessed_epoch = after->epoch;

@@ -42,7 +42,7 @@ static int reset_final(struct lab_oracle *o, struct lab_world *world, const stru
     for (size_t i = 0; i < o->dead_count && lab_chip_serves(after); i++) {
         const struct lab_dead *dead = &o->dead[i];
         bool lives = false;
-        if (dead->left)
+        if (dead->left || (o->restored && !dead->in_chip)) /* the older disk has its file */
             continue;
         if (o->ops->key_lives(world, dead->spki, dead->in_chip, &lives, error))
             return -1;

@@ -61,11 +61,13 @@ static bool is_dead(struct lab_oracle *o, const char *spki)
     return false;
 }
 
-/* A software identity has no witness: its old disk copy cannot be told from the newest. */
-static bool came_back_unseen(const struct lab_oracle *o)
+/* A software identity has no witness: its old disk copy cannot be told from the newest, nor can the legacy
+ * pair of one, once an operator gave the TPM identity beside it up. */
+static bool came_back_unseen(const struct lab_oracle *o, const struct lab_sight *after)
 {
-    return o->restored && o->restored_copy.state != IDM_S_tpm &&
-           o->restored_copy.state != IDM_S_tpm_dual;
+    return o->restored &&
+           ((o->restored_copy.state != IDM_S_tpm && o->restored_copy.state != IDM_S_tpm_dual) ||
+            strcmp(after->mode, "software") == 0);
 }
 
 static bool is_minted(const struct lab_oracle *o, const struct lab_sight *after)
@@ -148,7 +150,7 @@ bool lab_judge_identity(struct lab_oracle *o, const struct lab_step *step,
         return false;
     if (!lab_in_use(after))
         return true;
-    if (is_dead(o, after->active.spki) && !came_back_unseen(o))
+    if (is_dead(o, after->active.spki) && !came_back_unseen(o, after))
         return lab_violates(ret, 8, "the key %.8s is in use again after a factory reset",
                             after->active.spki);
     bool known = o->last.cert[0] != 0;
