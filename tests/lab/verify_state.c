@@ -313,6 +313,7 @@ static void add_oracle(struct state *s, const struct lab_world *w, const struct 
     add_hex(s, o->last.cert);
     add_hex(s, o->last.spki);
     add_hex(s, o->followed.cert);
+    add_hex(s, o->followed.spki);
     add_hex(s, o->last_pair);
     add_text(s, o->last_mode);
     add_difference(s, o->last_epoch, w->epoch_seen);

@@ -262,6 +262,9 @@ Test(lab_verify, what_the_oracle_remembers_counts)
                                             COUNTS(O, last.spki),
                                             NEUTRAL(O, last.works),
                                             COUNTS(O, last_mode),
+                                            COUNTS(O, followed.cert),
+                                            COUNTS(O, followed.spki),
+                                            NEUTRAL(O, followed.works),
                                             COUNTS(O, last_pair),
                                             COUNTS(O, last_epoch),
                                             COUNTS(O, causes),
@@ -294,6 +297,7 @@ Test(lab_verify, what_the_oracle_remembers_counts)
     struct lab_oracle *o = place.oracle;
     cr_assert(o->announced_count && o->dead_count && o->kept_count);
     memcpy(o->minted, o->last.cert, sizeof o->minted); /* as if a legacy image had */
+    o->followed = o->last;                             /* as if it were judged next */
     check_members(&place, oracle_of, sizeof *o, members, LENGTH(members));
     /* In force they count, and so does each part of an entry. */
     o->restored = o->moved = true;
