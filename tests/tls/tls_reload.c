@@ -7,8 +7,9 @@ TLS(tls_reload);
 
 #define RELOAD "$SOURCE/share/idmode/hooks.d/50-reload"
 
-/* Both servers as root, so that they may read the scratch directory. `shown SOCKET` prints the SHA-256 of
- * the certificate that is shown there. */
+/* Both servers as root, so that they may read the scratch directory; nginx is a proxy as well, which shows its
+ * identity to another server. `shown SOCKET` prints the SHA-256 of the certificate that is shown there, `proxied`
+ * the SHA-1 of the one that the proxy shows. */
 #define SERVERS                                                                                    \
     "mkdir -p ng mq; cat > ng/nginx.conf <<END\n"                                                  \
     "daemon off; pid $ROOT/run/nginx.pid; error_log $BASE/ng/error.log notice; user root;\n"       \
@@ -16,7 +17,14 @@ TLS(tls_reload);
     "http { access_log off; client_body_temp_path $BASE/ng/b; proxy_temp_path $BASE/ng/p;\n"       \
     "  fastcgi_temp_path $BASE/ng/f; uwsgi_temp_path $BASE/ng/u; scgi_temp_path $BASE/ng/s;\n"     \
     "  server { listen localhost:$p ssl; ssl_certificate $CERT; ssl_certificate_key $KEY;\n"       \
-    "    location / { return 200 \"hello\\n\"; } } }\n"                                            \
+    "    location / { return 200 \"hello\\n\"; } }\n"                                              \
+    "  server { listen unix:$BASE/ng/other ssl; ssl_verify_client optional_no_ca;\n"               \
+    "    ssl_certificate $PEER_CERT; ssl_certificate_key $PEER_KEY;\n"                             \
+    "    location / { return 200 \"\\$ssl_client_fingerprint\\n\"; } }\n"                          \
+    "  server { listen unix:$BASE/ng/proxy; location / { proxy_pass "                              \
+    "https://unix:$BASE/ng/other:/;\n"                                                             \
+    "    proxy_ssl_certificate $CERT; proxy_ssl_certificate_key $KEY;\n"                           \
+    "    proxy_ssl_session_reuse off; } } }\n"                                                     \
     "END\n"                                                                                        \
     "cat > mq/mosquitto.conf <<END\n"                                                              \
     "pid_file $ROOT/run/mosquitto.pid\nuser root\nallow_anonymous true\n"                          \
@@ -31,6 +39,9 @@ TLS(tls_reload);
 #define SHOWN                                                                                      \
     "shown() { openssl s_client -connect localhost:$1 < /dev/null 2> /dev/null |"                  \
     " openssl x509 -outform DER | sha256sum; };"                                                   \
+    "proxied() { curl -sS --unix-socket ng/proxy http://localhost/; };"                            \
+    "sha1() { openssl x509 -in $CERT -noout -fingerprint -sha1 | tr -d : | tr A-F a-f |"           \
+    " sed 's/.*=//'; };"                                                                           \
     "now() { openssl x509 -in $CERT -outform DER | sha256sum; };"                                  \
     "becomes() { i=0; until [ \"$(shown $1)\" = \"$2\" ]; do i=$((i+1)); [ $i -lt 300 ] || "       \
     "{ cat ng/error.log mosquitto.log; return 1; }; sleep 0.1; done; };"
@@ -46,18 +57,22 @@ TLS(tls_reload);
 Test(tls_reload, servers_show_the_new_identity)
 {
     open_software_device(NULL, false);
+    make_peer();
     cr_assert_eq(RUN("migrate", "prepare"), 0);
     tls(0,
         SYSTEMCTL SHOWN
         "p=$(port); q=$(port);" SERVERS "old=$(now); becomes $p \"$old\"; becomes $q \"$old\";"
+        "[ \"$(proxied)\" = \"$(sha1)\" ]; before=$(sha1);"
         "mkfifo say; openssl s_client -connect localhost:$p -quiet < say > heard 2> /dev/null & "
         "open=$!;"
         "exec 7> say; printf 'GET / HTTP/1.1\\r\\nHo' >&7; sleep 0.3;"
         "$IDMODE --root $ROOT --tcti %s migrate commit; new=$(now); [ \"$old\" != \"$new\" ];"
         "[ \"$(shown $p)\" = \"$old\" ]; [ \"$(shown $q)\" = \"$old\" ];"
+        "[ \"$(proxied)\" = \"$before\" ];"
         /* as a hook gets it */
         "env -i PATH=$PATH BASE=$BASE IDMODE_ROOT=$ROOT IDMODE_EVENT=x IDMODE_MODE=tpm " RELOAD ";"
-        "becomes $p \"$new\"; becomes $q \"$new\";"
+        "becomes $p \"$new\"; becomes $q \"$new\"; i=0;"
+        "until [ \"$(proxied)\" = \"$(sha1)\" ]; do i=$((i+1)); [ $i -lt 300 ]; sleep 0.1; done;"
         "grep -q 'try-reload-or-restart other.service' asked;"
         "printf 'st: x\\r\\n\\r\\n' >&7; i=0;"
         "until grep -q hello heard; do i=$((i+1)); [ $i -lt 300 ]; sleep 0.1; done;"
@@ -71,6 +86,7 @@ Test(tls_reload, servers_show_the_new_identity)
 Test(tls_reload, as_a_hook)
 {
     open_software_device(NULL, false);
+    make_peer();
     cr_assert_eq(RUN("migrate", "prepare"), 0);
     tls(0,
         SHOWN
