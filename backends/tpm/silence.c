@@ -93,7 +93,10 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *
 {
     struct timed *t = timed_of(context);
     arm(t->limit_s);
-    return Tss2_Tcti_Transmit(t->inner, size, command);
+    TSS2_RC rc = Tss2_Tcti_Transmit(t->inner, size, command);
+    if (rc != TSS2_RC_SUCCESS) /* nobody will ask for an answer */
+        arm(0);
+    return rc;
 }
 
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
