@@ -234,10 +234,15 @@ static int go_handshake(void)
     return right ? rc : -1;
 }
 
+/* warm: once before, since what OpenSSL looks up for TLS in its default context, our algorithms among it, it does
+ * once. */
 static const struct {
     const char *name;
     int (*go)(void);
-} ways[] = {{"provider", go_provider}, {"library", go_library}, {"handshake", go_handshake}};
+    bool warm;
+} ways[] = {{"provider", go_provider, false},
+            {"library", go_library, false},
+            {"handshake", go_handshake, true}};
 
 /* ---- a place ---- */
 
@@ -344,7 +349,7 @@ int main(int argc, char **argv)
         !warm_up())
         return 2;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        if (strcmp(argv[1], ways[i].name) == 0)
+        if (strcmp(argv[1], ways[i].name) == 0 && (!ways[i].warm || ways[i].go() == 1))
             return run(ways[i].go, strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
     return 2;
 }
