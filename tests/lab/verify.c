@@ -89,6 +89,8 @@ bool verify_out_of_time(struct verify_run *r)
 bool verify_over(struct verify_run *r)
 {
     unsigned long limit = r->options->limit / r->options->jobs;
+    if (r->random)
+        return verify_out_of_time(r);
     if (!r->over && limit && r->totals->recoveries >= limit)
         r->over = r->totals->stopped = true;
     if (!r->over)
@@ -212,6 +214,7 @@ void verify_explore(const struct verify_options *options, const struct verify_al
     open_devices(r);
     while (visit(r))
         ;
+    r->random = true;
     for (unsigned long i = 0; i < options->lives && !verify_out_of_time(r); i++)
         verify_live_random(r, i);
     ret->images = r->images.count;

@@ -34,7 +34,7 @@ static bool find_cell(struct verify_point *ret, const char *state, const char *e
 }
 
 /* "STATE: EVENT KIND NEXT, plan …" begins a plan, "STATE: ACTION done" ends one of its actions. */
-void verify_point_read(struct verify_point *point, const char *line)
+static void read_point(struct verify_point *point, const char *line)
 {
     char state[64], word[64];
     if (!read_name(&line, ":", state) || strncmp(line, ": ", 2) != 0)
@@ -47,6 +47,25 @@ void verify_point_read(struct verify_point *point, const char *line)
         point->action++;
     else if (!find_cell(point, state, word))
         point->known = false;
+}
+
+static void hear(void *self, const char *line)
+{
+    struct verify_listener *listener = self;
+    verify_point_met(listener->run, &listener->point, VERIFY_RAN);
+    read_point(&listener->point, line);
+}
+
+void verify_listen(struct verify_listener *self, struct verify_run *r, struct lab_world *world)
+{
+    *self = (struct verify_listener){.run = r};
+    world->sim.traced = hear;
+    world->sim.traced_self = self;
+}
+
+void verify_deaf(struct lab_world *world)
+{
+    world->sim.traced = NULL;
 }
 
 void verify_point_met(struct verify_run *r, const struct verify_point *point, enum verify_met how)

@@ -10,16 +10,10 @@ static const struct lab_cut uncut = {.kind = LAB_UNCUT};
 
 /* ---- while a step runs: a copy of the world after each primitive effect ---- */
 
-struct shot {
-    struct lab_world *world;
-    struct verify_point point; /* what was going on */
-};
-
 struct shots {
     struct lab_world *world; /* that is copied */
-    struct verify_run *run;
-    struct verify_point point;
-    struct shot *list;
+    struct verify_listener listener;
+    struct lab_world **list; /* owned */
     size_t count, room;
 };
 
@@ -29,7 +23,6 @@ static struct lab_world *fork_world(struct lab_world *world)
     struct lab_world *fork = NULL;
     if (lab_sim_world.fork(&fork, world, error))
         abort();
-    fork->sim.traced = NULL;
     return fork;
 }
 
@@ -42,37 +35,28 @@ static void shoot(void *self)
         if (!shots->list)
             abort();
     }
-    shots->list[shots->count++] =
-        (struct shot){.world = fork_world(shots->world), .point = shots->point};
-    verify_point_met(shots->run, &shots->point, VERIFY_WAS_CUT);
-}
-
-static void hear(void *self, const char *line)
-{
-    struct shots *shots = self;
-    verify_point_met(shots->run, &shots->point, VERIFY_RAN);
-    verify_point_read(&shots->point, line);
+    shots->list[shots->count++] = fork_world(shots->world);
+    verify_point_met(shots->listener.run, &shots->listener.point, VERIFY_WAS_CUT);
 }
 
 static void watch(struct shots *shots, struct verify_run *r, struct lab_world *world)
 {
-    *shots = (struct shots){.world = world, .run = r};
+    *shots = (struct shots){.world = world};
     world->sim.watched = shoot;
     world->sim.watched_self = shots;
-    world->sim.traced = hear;
-    world->sim.traced_self = shots;
+    verify_listen(&shots->listener, r, world);
 }
 
 static void unwatch(struct lab_world *world)
 {
     world->sim.watched = NULL;
-    world->sim.traced = NULL;
+    verify_deaf(world);
 }
 
 static void free_shots(struct shots *shots)
 {
     for (size_t i = 0; i < shots->count; i++)
-        lab_sim_world.close(shots->list[i].world);
+        lab_sim_world.close(shots->list[i]);
     free(shots->list);
 }
 
@@ -224,17 +208,16 @@ static void cut_everywhere(struct verify_run *r, const struct verify_place *befo
                            struct shots *shots, const struct fallen *how, size_t step)
 {
     for (size_t i = 0; i < shots->count && !verify_over(r); i++) {
-        struct shot *shot = &shots->list[i];
+        struct lab_world *shot = shots->list[i];
         uint64_t left_out = 0;
-        uint64_t outcomes = idm_sim_outcomes(&shot->world->sim, &left_out);
-        bool first =
-            i == 0 || shots->list[i - 1].world->sim.processes != shot->world->sim.processes;
+        uint64_t outcomes = idm_sim_outcomes(&shot->sim, &left_out);
+        bool first = i == 0 || shots->list[i - 1]->sim.processes != shot->sim.processes;
         r->totals->left_outcomes += left_out;
         for (uint64_t k = 0; k < outcomes; k++) {
-            if (!first && !idm_sim_outcome_is_new(&shot->world->sim, k))
+            if (!first && !idm_sim_outcome_is_new(&shot->sim, k))
                 continue;
             struct fallen fallen = *how;
-            struct lab_world *world = fork_world(shot->world);
+            struct lab_world *world = fork_world(shot);
             struct verify_event event = {.step = (uint16_t)step,
                                          .kind = VERIFY_CUT,
                                          .at = (uint32_t)i + 1,
@@ -265,11 +248,13 @@ static void fail_at(struct verify_run *r, const struct verify_waiting *from, siz
     verify_place_close(&fallen.place);
 }
 
-/* Each call at the first depth; below it those of one remainder, which depends on the place. */
+/* Each call at the first depth, and where no depth is counted; else those of one remainder, which depends on
+ * the place. */
 static void fail_calls(struct verify_run *r, const struct verify_waiting *from, size_t step,
                        unsigned int depth, unsigned long calls)
 {
-    unsigned int stride = from->depth ? r->options->stride : 1;
+    bool each = from->depth == 0 || from->depth == VERIFY_BELOW;
+    unsigned int stride = each ? 1 : r->options->stride;
     unsigned long tried = 0;
     for (unsigned long call = 1 + (from->life + step) % stride; call <= calls && !verify_over(r);
          call += stride) {
@@ -303,7 +288,9 @@ void verify_take_step(struct verify_run *r, const struct verify_waiting *from, s
     else
         verify_place_close(&after);
     if (rc >= 0) {
-        struct fallen how = {.life = from->life, .depth = depth, .cuts = r->options->cuts - 1};
+        struct fallen how = {.life = from->life,
+                             .depth = depth,
+                             .cuts = from->depth == VERIFY_BELOW ? 0 : r->options->cuts - 1};
         cut_everywhere(r, &from->place, &shots, &how, step);
         fail_calls(r, from, step, depth, result.calls);
     }

@@ -150,17 +150,20 @@ static void note_key(struct verify_noted *n, const struct idm_bytes *bytes)
 
 /* ---- what is written for people ---- */
 
-/* What the old key says names the new certificate; the engine copies the rest unread. */
+/* What the old key says names certificates; the engine copies the rest (a signature, the time) unread. */
 static void note_statement(struct verify_noted *n, const struct idm_bytes *bytes)
 {
     uint8_t hash[IDM_SHA256_SIZE];
     const char *at = (const char *)bytes->data;
     size_t run = 0;
-    for (size_t i = 0; i < bytes->size; i++) {
-        run = isxdigit((unsigned char)at[i]) ? run + 1 : 0;
-        if (run == 2 * IDM_SHA256_SIZE && verify_read_hex(at + i + 1 - run, hash))
-            add_digest(n, hash, sizeof hash);
+    for (size_t i = 0; i <= bytes->size; i++) {
+        bool digit = i < bytes->size && isxdigit((unsigned char)at[i]);
+        bool whole = !digit && run == 2 * sizeof hash;
+        if (whole && verify_read_hex(at + i - run, hash) && verify_known(hash))
+            add_id(n, verify_known(hash));
+        run = digit ? run + 1 : 0;
     }
+    add(n, bytes->size && at[bytes->size - 1] == '\n');
 }
 
 static int64_t epoch_in(const char *line, size_t size)

@@ -102,6 +102,32 @@ static bool asks(const struct verify_place *place, const struct lab_step *step,
                           verify_mix(verify_hash(place->world, place->oracle, place->device), how));
 }
 
+/* A question that the world does not bear (a fallback, and the boot environment cannot be written) is none:
+ * else a place would go on or not by whether it was asked before. */
+static int judge_asking(struct verify_place *place, const struct lab_step *step,
+                        const struct lab_result *result, const struct lab_sight *after,
+                        struct lab_violation *ret)
+{
+    struct lab_oracle *unasked = lab_oracle_fork(place->oracle);
+    struct lab_sight *before = allocate(SIGHT_SIZE);
+    if (!unasked)
+        abort();
+    memcpy(before, place->sight, SIGHT_SIZE);
+    int rc = judge(place, step, result, after, ret);
+    if (rc == -1) {
+        lab_oracle_close(place->oracle);
+        memcpy(place->sight, before, SIGHT_SIZE);
+        place->oracle = unasked;
+        unasked = NULL;
+        place->oracle->ops = &asked_already;
+        rc = judge(place, step, result, after, ret);
+        place->oracle->ops = &lab_sim_world;
+    }
+    free(before);
+    lab_oracle_close(unasked);
+    return rc;
+}
+
 int verify_place_act(struct verify_place *place, const struct lab_step *step,
                      const struct lab_cut *cut, struct verify_set *futures,
                      struct lab_result *ret_result, struct lab_violation *ret)
@@ -113,8 +139,9 @@ int verify_place_act(struct verify_place *place, const struct lab_step *step,
     }
     if (lab_sim_world.act(place->world, step, cut, ret_result) || see(place, &after))
         return -1;
-    if (!asks(place, step, ret_result, &after, futures))
-        place->oracle->ops = &asked_already;
+    if (asks(place, step, ret_result, &after, futures))
+        return judge_asking(place, step, ret_result, &after, ret);
+    place->oracle->ops = &asked_already;
     int rc = judge(place, step, ret_result, &after, ret);
     place->oracle->ops = &lab_sim_world;
     return rc;
@@ -124,5 +151,5 @@ int verify_place_cut(struct verify_place *place, const struct lab_step *step,
                      const struct lab_result *result, struct lab_violation *ret)
 {
     static struct lab_sight after;
-    return see(place, &after) ? -1 : judge(place, step, result, &after, ret);
+    return see(place, &after) ? -1 : judge_asking(place, step, result, &after, ret);
 }

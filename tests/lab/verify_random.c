@@ -35,18 +35,36 @@ static struct verify_event whole(struct verify_event event)
     return (struct verify_event){.step = event.step, .kind = VERIFY_WHOLE};
 }
 
+/* The step met a plan step that no run met before: everything that may go wrong in it is tried from there. */
+static void explore(struct verify_run *r, const struct verify_place *before, size_t step,
+                    uint32_t life)
+{
+    const struct verify_waiting from = {.place = *before, .life = life, .depth = VERIFY_BELOW};
+    verify_take_step(r, &from, step);
+}
+
 /* One event, and the boot after it when it went wrong. 1: the life goes on. */
 static int live(struct verify_run *r, struct verify_place *place, struct verify_event event,
                 uint32_t *life)
 {
     struct lab_violation violation = {0};
     struct lab_result result = {0};
+    struct verify_listener listener;
+    struct verify_place before;
     struct lab_cut cut = verify_cut_of(&event);
+    unsigned long points = r->points;
+    uint32_t life_before = *life;
+    verify_place_fork(&before, place);
+    verify_listen(&listener, r, place->world);
     int rc = verify_place_act(place, verify_step_of(r, place->device, event.step), &cut,
                               &r->futures, &result, &violation);
+    verify_deaf(place->world);
     *life = verify_live_on(r, *life, result.was_cut ? event : whole(event));
     if (rc == 0)
         verify_violated(r, place->device, *life, &violation);
+    if (r->points != points && !result.was_cut)
+        explore(r, &before, event.step, life_before);
+    verify_place_close(&before);
     if (rc != 1 || !result.was_cut)
         return rc;
     uint64_t image = verify_hash(place->world, place->oracle, place->device);
@@ -72,12 +90,12 @@ void verify_live_random(struct verify_run *r, unsigned long number)
     if (verify_place_open(&place, r->alphabet, device, error))
         abort();
     size_t events = r->events_count;
-    unsigned long violations = r->totals->violations;
+    unsigned long kept = r->totals->violations + r->points;
     int rc = live(r, &place, (struct verify_event){.step = VERIFY_BOOT}, &life);
     for (unsigned int i = 0; rc == 1 && i < LIFE_STEPS; i++)
         rc = live(r, &place, draw_event(&seed, r->alphabet->step_count), &life);
-    if (r->totals->violations == violations)
-        r->events_count = events; /* nobody asks for it any more */
+    if (r->totals->violations + r->points == kept)
+        r->events_count = events; /* nobody asks for them any more */
     r->totals->lives++;
     verify_place_close(&place);
 }

@@ -8,6 +8,8 @@
 
 #include <time.h>
 
+#define VERIFY_BELOW (VERIFY_DEPTH_MAX + 1)
+
 /* A place that waits for its turn. */
 struct verify_waiting {
     struct verify_place place;
@@ -48,6 +50,7 @@ struct verify_run {
     struct verify_queue queues[VERIFY_DEPTH_MAX + 1];
     unsigned long waiting; /* in all of them */
     bool over;             /* breadth first */
+    bool random;           /* it is over, the random lives have begun */
     struct timespec start;
 };
 
@@ -71,7 +74,8 @@ void verify_enter(struct verify_run *r, struct verify_place *place, uint32_t lif
                   unsigned int depth);
 
 /* verify_fault.c */
-/* The step from a place, and everything that may go wrong in it. */
+/* The step from a place, and everything that may go wrong in it. Of a place below the last depth
+ * (VERIFY_BELOW) nothing is entered, and recoveries are not cut. */
 void verify_take_step(struct verify_run *r, const struct verify_waiting *from, size_t step);
 
 /* verify_random.c */
@@ -84,9 +88,14 @@ struct verify_point { /* which plan step goes on */
     enum idm_state state;
     unsigned int action;
 };
-/* A line of the engine's trace. */
-void verify_point_read(struct verify_point *point, const char *line);
 void verify_point_met(struct verify_run *r, const struct verify_point *point, enum verify_met how);
+/* Follows the plans in the world's trace until verify_deaf; `self` and `r` live so long. */
+struct verify_listener {
+    struct verify_run *run;
+    struct verify_point point;
+};
+void verify_listen(struct verify_listener *self, struct verify_run *r, struct lab_world *world);
+void verify_deaf(struct lab_world *world);
 /* After each recovery. */
 void verify_trail_on(struct verify_run *r);
 void verify_trail_end(struct verify_run *r);
