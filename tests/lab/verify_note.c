@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/lab/verify_note.h"
 
+#include "tests/lab/succession.h"
 #include "tests/lab/verify.h"
 #include "tests/sim/sim_parts.h"
 
@@ -150,20 +151,35 @@ static void note_key(struct verify_noted *n, const struct idm_bytes *bytes)
 
 /* ---- what is written for people ---- */
 
-/* What the old key says names certificates; the engine copies the rest (a signature, the time) unread. */
+static void copy_hex(char ret[LAB_HEX_SIZE], const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    (void)snprintf(ret, LAB_HEX_SIZE, "%s", text ? text : "");
+}
+
+/* Whose certificate follows whose, under which epoch, and who signed what: the oracle asks for it. */
 static void note_statement(struct verify_noted *n, const struct idm_bytes *bytes)
 {
+    struct lab_identity from = {0};
+    struct lab_identity to = {0};
+    struct lab_succession said = {0};
     uint8_t hash[IDM_SHA256_SIZE];
-    const char *at = (const char *)bytes->data;
-    size_t run = 0;
-    for (size_t i = 0; i <= bytes->size; i++) {
-        bool digit = i < bytes->size && isxdigit((unsigned char)at[i]);
-        bool whole = !digit && run == 2 * sizeof hash;
-        if (whole && verify_read_hex(at + i - run, hash) && verify_known(hash))
-            add_id(n, verify_known(hash));
-        run = digit ? run + 1 : 0;
-    }
-    add(n, bytes->size && at[bytes->size - 1] == '\n');
+    uint32_t signer = 0;
+    json_t *object = json_loadb((const char *)bytes->data, bytes->size, 0, NULL);
+    copy_hex(from.cert, object, "old_cert_sha256");
+    copy_hex(to.cert, object, "new_cert_sha256");
+    int64_t epoch = json_integer_value(json_object_get(object, "epoch"));
+    json_decref(object);
+    bool says = lab_succession_says(bytes->data, bytes->size, &from, &to, epoch, &said);
+    add(n, says);
+    if (!says)
+        return;
+    memcpy(&signer, said.signature.data, sizeof signer);
+    add_id(n, verify_read_hex(from.cert, hash) ? verify_known(hash) : 0);
+    add_id(n, verify_read_hex(to.cert, hash) ? verify_known(hash) : 0);
+    add_id(n, signer);
+    add(n, memcmp(said.signature.data + sizeof signer, said.hash, sizeof said.hash) == 0);
+    n->last_epoch = n->highest_epoch = epoch;
 }
 
 static int64_t epoch_in(const char *line, size_t size)

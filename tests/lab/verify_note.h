@@ -14,7 +14,7 @@ struct verify_noted {
     uint32_t ids[VERIFY_NOTED_MAX]; /* numbers of keys and certificates, in order; 0: none there */
     /* A key file, a TSS2 file or an envelope, whole: the key that it holds, and what it needs. */
     uint32_t key, under;
-    /* A history: of the newest entry and of all. 0: none. */
+    /* A history: of the newest entry and of all; a statement: its own. 0: none. */
     int64_t last_epoch, highest_epoch;
     bool is_record;
     struct idm_record record[]; /* one, or none */
