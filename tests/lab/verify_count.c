@@ -73,7 +73,7 @@ void verify_point_met(struct verify_run *r, const struct verify_point *point, en
     if (!point->known || point->action >= IDM_PLAN_STEPS)
         return;
     uint8_t *met = &r->totals->met[point->event][point->state][point->action];
-    r->points += !(*met & how);
+    r->points += !*met;
     *met |= (uint8_t)how;
 }
 

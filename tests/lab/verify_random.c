@@ -55,7 +55,8 @@ static int live(struct verify_run *r, struct verify_place *place, struct verify_
     unsigned long points = r->points;
     uint32_t life_before = *life;
     verify_place_fork(&before, place);
-    verify_listen(&listener, r, place->world);
+    if (event.kind == VERIFY_WHOLE) /* what a fault shows is met again, and tried then */
+        verify_listen(&listener, r, place->world);
     int rc = verify_place_act(place, verify_step_of(r, place->device, event.step), &cut,
                               &r->futures, &result, &violation);
     verify_deaf(place->world);
