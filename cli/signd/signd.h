@@ -36,7 +36,7 @@
 #define IDM_SIGND_SILENT_MS 10000
 /* Nor is waited longer for one's turn: before the client gives up, so that it learns why. */
 #define IDM_SIGND_TURN_MS 13000
-#define IDM_SIGND_STOP_S  2 /* what is under way may end, when the broker does */
+#define IDM_SIGND_STOP_MS 2000 /* what is under way may end, when the broker does */
 /* A key by file stays loaded so long after the last signature: on a chip without resource manager it
  * takes one of three slots from everybody else; with one it takes nothing, and loading again costs the
  * next client up to 300 ms. */

@@ -12,10 +12,10 @@
 #include "backends/store/inroot.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 enum state { FREE, ASKED, ANSWERED };
 
@@ -31,6 +31,7 @@ struct idm_worker {
     enum state state;
     bool let_go;
     bool stop;
+    bool ended;
     struct idm_active_key *key; /* ASKED: a reference */
     struct idm_to_sign what;
     struct idm_worker_answer answer;
@@ -38,9 +39,14 @@ struct idm_worker {
 
 /* ---- the thread ---- */
 
-static void sign(struct idm_worker *worker)
+static void wake_loop(const struct idm_worker *worker)
 {
     static const uint64_t one = 1;
+    (void)!write(worker->fd, &one, sizeof one); /* cannot fail: it counts to two */
+}
+
+static void sign(struct idm_worker *worker)
+{
     struct idm_worker_answer answer = {0};
     answer.rc = idm_active_sign_direct(worker->ctx, worker->key, &worker->what, 0,
                                        &answer.signature, &answer.error);
@@ -50,7 +56,7 @@ static void sign(struct idm_worker *worker)
     worker->answer = answer;
     worker->state = ANSWERED;
     (void)pthread_mutex_unlock(&worker->mutex);
-    (void)!write(worker->fd, &one, sizeof one); /* cannot fail: it counts to one */
+    wake_loop(worker);
 }
 
 static void *run(void *arg)
@@ -71,7 +77,9 @@ static void *run(void *arg)
             sign(worker);
         (void)pthread_mutex_lock(&worker->mutex);
     }
+    worker->ended = true;
     (void)pthread_mutex_unlock(&worker->mutex);
+    wake_loop(worker);
     return NULL;
 }
 
@@ -97,19 +105,33 @@ int idm_worker_start(struct idm_worker **ret, struct idm_active_ctx *ctx, struct
     return idm_fail_errno(err, IDM_E_MEMORY, what, failed);
 }
 
+static bool has_ended(struct idm_worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->mutex);
+    bool ended = worker->ended;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    return ended;
+}
+
 bool idm_worker_stop(struct idm_worker *worker)
 {
-    struct timespec end;
+    int64_t end = idm_signd_now_ms() + IDM_SIGND_STOP_MS;
+    uint64_t count = 0;
     if (!worker)
         return true;
     (void)pthread_mutex_lock(&worker->mutex);
     worker->stop = true;
     (void)pthread_cond_signal(&worker->work);
     (void)pthread_mutex_unlock(&worker->mutex);
-    (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += IDM_SIGND_STOP_S;
-    if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &end) != 0)
-        return false;
+    while (!has_ended(worker)) {
+        struct pollfd wakes = {.fd = worker->fd, .events = POLLIN};
+        int64_t left = end - idm_signd_now_ms();
+        if (left <= 0)
+            return false;
+        if (poll(&wakes, 1, (int)left) > 0)
+            (void)!read(worker->fd, &count, sizeof count);
+    }
+    (void)pthread_join(worker->thread, NULL);
     idm_active_key_free(worker->key);
     idm_close_fd(&worker->fd);
     (void)pthread_cond_destroy(&worker->work);
