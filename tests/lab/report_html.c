@@ -71,7 +71,9 @@ static void print_where(FILE *out, const struct lab_run *run)
     lab_print_text(out, s->file);
     (void)fprintf(out, "</code>. World: %s", run->world);
     if (strcmp(run->world, "vm") == 0)
-        (void)fprintf(out, ", a whole machine; its plug was pulled %lu times", run->cuts);
+        (void)fputs(", a whole machine", out);
+    if (strcmp(run->world, "vm") == 0 && run->cuts)
+        (void)fprintf(out, "; its plug was pulled %lu times", run->cuts);
     (void)fputc('.', out);
     if (run->replays > 1)
         (void)fprintf(out, " Replayed %lu times, %lu of them with a power cut; shown is %s replay.",

@@ -132,8 +132,8 @@ void lab_lines_verdict(const struct lab_run *run)
     long seconds = (long)(now_seconds() - lines.start);
     if (run->verdict == LAB_FAIL)
         lab_report_text(lines.out, run);
-    (void)fprintf(lines.out, "%s after %ld:%02ld: %zu steps, %lu cuts, %d violations\n",
+    (void)fprintf(lines.out, "%s after %ld:%02ld: %zu steps, %lu cuts\n",
                   lab_verdict_word(run->verdict), seconds / 60, seconds % 60,
-                  run->scenario->steps_count, run->cuts, run->verdict == LAB_FAIL);
+                  run->scenario->steps_count, run->cuts);
     (void)fflush(lines.out);
 }

@@ -151,6 +151,8 @@ Test(lab_program, misuse)
                                            {"--world"},
                                            {"--world=moon", "x.yaml"},
                                            {"--cut=all", "x.yaml"},
+                                           {"--seed=x", "x.yaml"},
+                                           {"--timeline=t", "x.yaml"},
                                            {"--colour", "x.yaml"}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         _cleanup_run_ struct idm_run run = {0};

@@ -6,6 +6,7 @@
  * again after a cut where it stopped. Each later boot takes one durable step. A reset is two: the new
  * key, the new certificate. The oracle here only counts and, when told to, objects. */
 #include "tests/lab/replay.h"
+#include "tests/lab/report_lines.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -562,4 +563,35 @@ Test(lab_replay, words_of_cut)
     cr_assert(lab_cuts_parse(&cuts, "triples") && lab_cuts_nested(&cuts) == 3);
     cr_assert(lab_cuts_parse(&cuts, "random:5:6"));
     cr_assert(cuts.kind == LAB_CUTS_RANDOM && cuts.seed == 5 && cuts.count == 6);
+}
+
+/* ---- the life while it happens ---- */
+
+Test(lab_replay, each_moment_is_a_line_as_soon_as_it_is_over)
+{
+    struct lab_run ret;
+    char path[] = "/tmp/idmode-lines-XXXXXX", text[4096];
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(lab_lines_in(path), 0);
+    run(&ret, LIFE "- boot:\n  expect: {mode: tpm}\n- boot:\n", NULL);
+    cr_assert_eq(ret.verdict, LAB_FAIL);
+    ssize_t size = read(fd, text, sizeof text - 1); /* before it is closed */
+    cr_assert_gt(size, 0);
+    text[size] = 0;
+    cr_assert_eq(lab_lines_end(), 0);
+    cr_expect_eq(strncmp(text, "x.yaml (sim): n\n", 16), 0, "%s", text);
+    cr_expect_not_null(
+        strstr(text, "   2     0:00  -          software      -        1  This identity is"));
+    cr_expect_not_null(
+        strstr(text, "   5     0:00  -          software      -        2  This identity is"), "%s",
+        text);
+    cr_expect_not_null(strstr(text, "Mishap: the certificate in the config directory is deleted"));
+    cr_expect_not_null(strstr(text, "- clock\n"));
+    cr_expect_null(strstr(text, "\n   8 "), "the step after the failure");
+    cr_expect_not_null(strstr(text, "expected: tpm\n"));
+    cr_expect_not_null(strstr(text, "failed after 0:00: 8 steps, 0 cuts\n"));
+    lab_run_free(&ret);
+    (void)close(fd);
+    (void)unlink(path);
 }
