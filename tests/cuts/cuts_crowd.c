@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Many at once on one device: boot, hooks, requests and readers, some of them killed, some stopped for a
- * while. Nobody waits for ever, no reader sees half a document, and what is left is one whole identity.
+/* Many at once on one device, idmode-watch beside them: boot, hooks, requests and readers, some of them killed,
+ * some stopped for a while. Nobody waits for ever, no reader sees half a document, and what is left is one whole identity.
  *
  *     IDM_TEST_CROWD=N       how many programs one after another, 16 of them at a time; 96
  *     IDM_TEST_CUTS_SEED=S   which of them do what, and what happens to them; 1
@@ -21,6 +21,7 @@
 #define LIMIT_MS   60000 /* of one program: twice the time that it waits for the lock */
 #define STOPPED_MS 120
 #define SHIM       IDM_TEST_BUILD_DIR "/tests/tcti_shim.so"
+#define WATCH      IDM_TEST_BUILD_DIR "/bin/idmode-watch"
 
 static void crowd_init(void)
 {
@@ -60,9 +61,10 @@ static uint64_t draw(uint64_t *seed)
 
 /* ---- starting and ending ---- */
 
-static void start(struct program *p, const char *const args[], const char *tcti)
+static void start_program(struct program *p, const char *program, const char *const args[],
+                          const char *tcti)
 {
-    const char *argv[20] = {IDMODE, "--root", device.root, "--tcti", tcti};
+    const char *argv[20] = {program, "--root", device.root, "--tcti", tcti};
     size_t n = 5;
 
     while (args[n - 5] != NULL && n + 1 < sizeof(argv) / sizeof(argv[0])) {
@@ -81,6 +83,11 @@ static void start(struct program *p, const char *const args[], const char *tcti)
         _exit(127);
     }
     cr_assert(p->pid > 0 && p->err >= 0);
+}
+
+static void start(struct program *p, const char *const args[], const char *tcti)
+{
+    start_program(p, IDMODE, args, tcti);
 }
 
 static void said(const struct program *p, char ret[1024])
@@ -112,6 +119,25 @@ static int wait_for(struct program *p)
         poll(NULL, 0, 2);
     }
     return code;
+}
+
+/* What the others change it notices, and calls boot beside them. */
+static void start_watcher(struct program *p)
+{
+    start_program(p, WATCH, (const char *const[]){"--retry", "1", NULL}, device.tcti);
+}
+
+static void end_watcher(struct program *p)
+{
+    char text[1024];
+    int early = ended(p);
+
+    said(p, text);
+    cr_assert_lt(early, 0, "idmode-watch ended by itself, exit code %d: %s", early, text);
+    OK(kill(p->pid, SIGTERM));
+    p->started = now_ms();
+    int code = wait_for(p);
+    cr_assert_eq(code, 0, "idmode-watch: exit code %d: %s", code, text);
 }
 
 /* ---- readers ---- */
@@ -279,9 +305,13 @@ static void ends_well(void)
 
 Test(cuts_crowd, sixteen_at_once)
 {
+    struct program watcher;
+
     open_device(NULL);
     boot(0);
+    start_watcher(&watcher);
     let_them_run(programs(), false);
+    end_watcher(&watcher);
     chip_is_clean();
     ends_well();
     printf("%zu programs, %u documents read, epoch %lld\n", programs(), documents, epoch_seen);
@@ -289,9 +319,13 @@ Test(cuts_crowd, sixteen_at_once)
 
 Test(cuts_crowd, some_are_killed_and_some_stopped)
 {
+    struct program watcher;
+
     open_device(NULL);
     boot(0);
+    start_watcher(&watcher);
     let_them_run(programs(), true);
+    end_watcher(&watcher);
     ends_well();
     chip_is_clean();
     printf("%zu programs, %u documents read, epoch %lld\n", programs(), documents, epoch_seen);
