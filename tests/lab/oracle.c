@@ -232,6 +232,7 @@ static void note_damage(struct lab_oracle *o, const struct lab_step *step,
         o->causes |= LAB_CAUSE_CERT_LOST;
     if (!(lost & LAB_KIND_RECORD))
         return;
+    o->trial_unheard = true; /* what was heard of it stood in the record */
     if (before->recorded && before->recorded_state != IDM_S_software)
         o->stranded = true;
     /* Without a record a second copy is nobody's: what the config directory lost is lost. */
