@@ -151,14 +151,8 @@ static void put_record(struct lab_world *w, const uint8_t *bytes)
 {
     struct idm_sim *sim = &w->sim;
     static const enum idm_file files[] = {IDM_F_CONFIG_RECORD, IDM_F_PERSIST_RECORD};
-    for (size_t i = 0; i < LENGTH(files); i++) {
-        struct idm_sim_blob *blob = calloc(1, sizeof *blob);
-        cr_assert(blob && idm_bytes_set(&blob->bytes, bytes, idm_record_size()) == 0);
-        blob->refs = 1;
-        if (sim->files[files[i]] && --sim->files[files[i]]->refs == 0)
-            cr_assert_fail("the place that is copied holds it too");
-        sim->files[files[i]] = blob;
-    }
+    for (size_t i = 0; i < LENGTH(files); i++)
+        idm_sim_blob_replace(&sim->files[files[i]], idm_sim_blob_make(bytes, idm_record_size()));
 }
 
 /* The record of the place with everything in force that a record can hold: it is put there. */
@@ -494,14 +488,9 @@ Test(lab_verify, a_key_in_a_leftover_counts)
     struct idm_sim *sim = &place.world->sim;
     struct idm_sim_blob *key = sim->files[IDM_F_PERSIST_KEY];
     cr_assert(key);
-    sim->temps[IDM_F_PERSIST_KEY] = calloc(1, sizeof *key);
-    cr_assert(sim->temps[IDM_F_PERSIST_KEY]);
-    sim->temps[IDM_F_PERSIST_KEY]->refs = 1;
+    sim->temps[IDM_F_PERSIST_KEY] = idm_sim_blob_make("", 0);
     uint64_t without = value(&place);
-    free(sim->temps[IDM_F_PERSIST_KEY]->notes);
-    free(sim->temps[IDM_F_PERSIST_KEY]);
-    sim->temps[IDM_F_PERSIST_KEY] = key;
-    key->refs++;
+    idm_sim_blob_replace(&sim->temps[IDM_F_PERSIST_KEY], idm_sim_blob_hold(key));
     cr_expect_neq(value(&place), without);
     done(&place);
 }
