@@ -11,7 +11,6 @@
  * to its end. The first time goes without a failure, to count. Prints how many places failed, how many of them
  * ended in an error, and how many of these without words. Exit 1: anything else; 3: a child was killed.
  */
-#include <errno.h>
 #include <execinfo.h>
 #include <idmode.h>
 #include <openssl/err.h>
@@ -30,10 +29,6 @@
 
 /* ---- allocations: this program's stand before libc's for every library in it ---- */
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *at, size_t size);
-
 static struct shared {
     unsigned long fails_at; /* 0: none */
     bool goes_on;
@@ -47,26 +42,10 @@ static bool fails(void)
     if (!armed)
         return false;
     unsigned long n = ++shared->counted;
-    if (!shared->fails_at || (shared->goes_on ? n < shared->fails_at : n != shared->fails_at))
-        return false;
-    errno = ENOMEM;
-    return true;
+    return shared->fails_at && (shared->goes_on ? n >= shared->fails_at : n == shared->fails_at);
 }
 
-void *malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(count, size);
-}
-
-void *realloc(void *at, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(at, size);
-}
+#include "tests/support/allocator.h"
 
 /* ---- the device's certificate ---- */
 

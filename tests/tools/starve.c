@@ -10,7 +10,6 @@
  * Counted are malloc, calloc and realloc from this library's constructor on: what the dynamic linker needs before
  * it is not. Without IDM_TEST_STARVE, or in another program, nothing fails.
  */
-#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,10 +21,6 @@
 #include <unistd.h>
 
 /* glibc's own: what dlsym would find, which allocates itself. */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *at, size_t size);
-
 static bool armed;
 static bool goes_on;
 static unsigned long fails_at;
@@ -87,23 +82,7 @@ static bool fails(void)
     if (!armed)
         return false;
     unsigned long n = atomic_fetch_add(&counted, 1) + 1;
-    if (fails_at == 0 || (goes_on ? n < fails_at : n != fails_at))
-        return false;
-    errno = ENOMEM;
-    return true;
+    return fails_at != 0 && (goes_on ? n >= fails_at : n == fails_at);
 }
 
-void *malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(count, size);
-}
-
-void *realloc(void *at, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(at, size);
-}
+#include "tests/support/allocator.h"

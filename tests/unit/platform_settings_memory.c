@@ -4,7 +4,6 @@
 #include "backends/settings.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,10 +19,6 @@ Test(platform_settings_memory, each_allocation_fails)
 
 /* ---- the allocator of this whole process: glibc's, which may refuse ---- */
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *at, size_t size);
-
 static bool counting;
 static bool for_ever;
 static unsigned long allocations; /* so far */
@@ -34,26 +29,10 @@ static bool fails(void)
     if (!counting)
         return false;
     allocations++;
-    bool now = fails_at && (for_ever ? allocations >= fails_at : allocations == fails_at);
-    if (now)
-        errno = ENOMEM;
-    return now;
+    return fails_at && (for_ever ? allocations >= fails_at : allocations == fails_at);
 }
 
-void *malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(count, size);
-}
-
-void *realloc(void *at, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(at, size);
-}
+#include "tests/support/allocator.h"
 
 /* ---- the configuration ---- */
 
