@@ -29,6 +29,8 @@ extern struct idm_device bench_device;
 void bench_files(void);
 void bench_mode(const char *release);
 void bench_time(const char *release);
+/* The median time of boot alone, as a row of that name. */
+void bench_time_alone(const char *release, const char *what);
 void bench_memory(const char *release);
 void bench_size(const char *release);
 

@@ -191,6 +191,19 @@ static void compare_times(const char *release, const char *const bare[], size_t 
     bench_row(text, boot_ms / bare_ms, 2, "", 1.5);
 }
 
+void bench_time_alone(const char *release, const char *what)
+{
+    double times[ROUNDS];
+    struct words words;
+
+    idmode_words(&words, release, NULL, "boot");
+    for (size_t i = 0; i < ROUNDS; i++) {
+        forget_boot();
+        times[i] = time_of(words.list);
+    }
+    bench_row(what, median(times, ROUNDS) * 1e3, 1, "ms", BENCH_NO_GOAL);
+}
+
 /* An emulator answers in a third of a millisecond, and what is compared is two programs' start; chips
  * take 20 to 300 ms for a command. */
 void bench_time(const char *release)

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ROUNDS 1000
+#define ROUNDS 50
+#define TURNS  21
 #define NONCE  "000102030405060708090a0b0c0d0e0f"
 
 static double cpu_us(void)
@@ -56,16 +57,11 @@ static void prepare(const struct idm_bytes *text, struct checks *ret)
 }
 
 /* Three signatures by the AK and one by the device key: all four are ECDSA P-256 over SHA-256. */
-static double bare(const struct checks *c)
+static double bare(const struct checks *c, const TPMT_SIGNATURE signature[4])
 {
     const struct idm_part *parts[] = {&c->doc.quote, &c->doc.device.part, &c->doc.counter.part,
                                       &c->doc.quote};
-    TPMT_SIGNATURE signature[4];
-    double begin = 0;
-    for (size_t i = 0; i < 4; i++)
-        if (idm_wire_signature(&parts[i]->signature, &signature[i]) != 0)
-            bench_fail("a signature cannot be read");
-    begin = cpu_us();
+    double begin = cpu_us();
     for (int round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < 4; i++)
             if (idm_wire_verify(c->ak.key, &c->ak.area, parts[i]->attest.data,
@@ -74,20 +70,37 @@ static double bare(const struct checks *c)
     return (cpu_us() - begin) / ROUNDS;
 }
 
+static double judged(const struct idm_bytes *text, const struct checks *c)
+{
+    struct idm_findings found;
+    struct idm_refused refused;
+    double begin = cpu_us();
+    for (int round = 0; round < ROUNDS; round++)
+        if (idm_evidence_verify(text, &c->policy, &found, &refused) != 0)
+            bench_fail("the evidence is refused: %s", refused.why);
+    return (cpu_us() - begin) / ROUNDS;
+}
+
+/* In turns, and the least of each: whatever else the machine does only adds. */
 void bench_verify(void)
 {
     struct idm_bytes text = {0};
     struct checks checks = {0};
-    struct idm_findings found;
-    struct idm_refused refused;
+    TPMT_SIGNATURE signature[4];
+    double whole = 0, signatures = 0;
     ask(&text);
     prepare(&text, &checks);
-    double signatures = bare(&checks);
-    double begin = cpu_us();
-    for (int round = 0; round < ROUNDS; round++)
-        if (idm_evidence_verify(&text, &checks.policy, &found, &refused) != 0)
-            bench_fail("the evidence is refused: %s", refused.why);
-    double whole = (cpu_us() - begin) / ROUNDS;
+    const struct idm_part *parts[] = {&checks.doc.quote, &checks.doc.device.part,
+                                      &checks.doc.counter.part, &checks.doc.quote};
+    for (size_t i = 0; i < 4; i++)
+        if (idm_wire_signature(&parts[i]->signature, &signature[i]) != 0)
+            bench_fail("a signature cannot be read");
+    for (int turn = 0; turn < TURNS; turn++) {
+        double one = judged(&text, &checks);
+        double other = bare(&checks, signature);
+        whole = turn == 0 || one < whole ? one : whole;
+        signatures = turn == 0 || other < signatures ? other : signatures;
+    }
     bench_heading("Evidence, judged by the controller");
     bench_row("CPU time for one (500 a second and core: 2000)", whole, 0, "us", 2000);
     bench_row("that, by the bare signature checks in it", whole / signatures, 2, "", 2);
