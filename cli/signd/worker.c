@@ -50,13 +50,14 @@ static void sign(struct idm_worker *worker)
     struct idm_worker_answer answer = {0};
     answer.rc = idm_active_sign_direct(worker->ctx, worker->key, &worker->what, 0,
                                        &answer.signature, &answer.error);
-    idm_active_key_free(worker->key);
     (void)pthread_mutex_lock(&worker->mutex);
+    struct idm_active_key *key = worker->key;
     worker->key = NULL;
     worker->answer = answer;
     worker->state = ANSWERED;
     (void)pthread_mutex_unlock(&worker->mutex);
     wake_loop(worker);
+    idm_active_key_free(key);
 }
 
 static void *run(void *arg)
@@ -159,8 +160,8 @@ uint64_t idm_worker_ask(struct idm_worker *worker, struct idm_active_key *key,
     worker->key = idm_active_key_up(key);
     worker->what = *what;
     worker->state = ASKED;
-    (void)pthread_cond_signal(&worker->work);
     (void)pthread_mutex_unlock(&worker->mutex);
+    (void)pthread_cond_signal(&worker->work); /* without the mutex, for which it would wait at once */
     return worker->number;
 }
 
