@@ -161,7 +161,8 @@ uint64_t idm_worker_ask(struct idm_worker *worker, struct idm_active_key *key,
     worker->what = *what;
     worker->state = ASKED;
     (void)pthread_mutex_unlock(&worker->mutex);
-    (void)pthread_cond_signal(&worker->work); /* without the mutex, for which it would wait at once */
+    (void)pthread_cond_signal(
+        &worker->work); /* without the mutex, for which it would wait at once */
     return worker->number;
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TREE_FDS 16
@@ -117,12 +118,26 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
+/* A program that nobody waits for (`core hooks`) may still write there: what it makes goes with it, in another
+ * attempt. On a device the power would have ended it. */
+#define ATTEMPTS 1000
+#define PAUSE_NS 10000000L /* 10 ms */
+
 int idm_device_remove_tree(const char *real_path)
 {
-    if (nftw(real_path, remove_entry, TREE_FDS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 &&
-        errno != ENOENT)
-        return -1;
-    return 0;
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    struct stat st;
+
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (nftw(real_path, remove_entry, TREE_FDS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 ||
+            (errno == ENOENT && lstat(real_path, &st) != 0 && errno == ENOENT))
+            return 0;
+        if (errno != ENOTEMPTY && errno != ENOENT)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    errno = ENOTEMPTY;
+    return -1;
 }
 
 int idm_device_delete(struct idm_device *device, const char *path)
