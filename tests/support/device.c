@@ -2,6 +2,7 @@
 /* Making a device, switching it on, running idmode on it. */
 #include "tests/support/device.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -470,10 +471,43 @@ int idm_device_idmode(struct idm_device *device, struct idm_run *ret_run, const 
 /* ---- power ------------------------------------------------------------------------------------
  */
 
+/* Is this process one that tells hooks of this device? Nobody waits for it, so it may outlive its command. */
+static bool tells_hooks(const struct idm_device *device, const char *pid)
+{
+    static const char word[] = "hooks\0--root";
+    char path[300], line[IDM_DEVICE_PATH_SIZE + 64];
+
+    snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    size_t size = fread(line, 1, sizeof(line) - 1, file);
+    fclose(file);
+    line[size] = '\0';
+    const char *at = memmem(line, size, word, sizeof(word));
+    return at != NULL && strcmp(at + sizeof(word), device->root) == 0;
+}
+
+/* Without power nothing runs. */
+static void power_off(const struct idm_device *device)
+{
+    DIR *processes = opendir("/proc");
+    const struct dirent *entry;
+
+    while (processes != NULL && (entry = readdir(processes)) != NULL) {
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+            tells_hooks(device, entry->d_name))
+            kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+    }
+    if (processes != NULL)
+        closedir(processes);
+}
+
 static int power_on(struct idm_device *device)
 {
     bool has_image[IDM_DEVICE_SLOTS];
     char text[128], uuid[37];
+    power_off(device);
     int result = device->has_tpm ? idm_swtpm_power_cycle(&device->tpm) : 0;
 
     if (result != 0)
