@@ -118,14 +118,20 @@ static void pack(struct life *life, const struct update *update)
               "cpio -o -H crc --quiet >update.swu");
 }
 
+/* On a busy machine SWUpdate 2022.12 may end without a word before it began: then nothing was done, and it is called
+ * again. Its exit code says nothing (a success may end with 1); its log does. */
 static void swupdate_install(struct life *life, const struct update *update)
 {
     pack(life, update);
-    life_shell(
-        life, update,
-        update->without_hooks
-            ? "./run bare.cfg >log 2>&1 || true; cat log; grep -q 'SWUPDATE successful' log"
-            : "./run swupdate.cfg >log 2>&1 || true; cat log; grep -q 'SWUPDATE successful' log");
+    life_file(life, "begin", 0755,
+              "#!/bin/sh\n"
+              "for attempt in 1 2 3; do\n"
+              "    ./run $1 >log 2>&1 || true\n"
+              "    ! grep -q 'Software Update started' log || break\n"
+              "done\n"
+              "cat log\n"
+              "grep -q 'SWUPDATE successful' log\n");
+    life_shell(life, update, update->without_hooks ? "./begin bare.cfg" : "./begin swupdate.cfg");
 }
 
 /* What an image does that is content with itself. */
