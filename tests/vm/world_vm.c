@@ -121,9 +121,17 @@ static int empty_copies(struct vm *vm)
 /* From the disks of a machine without power. */
 static int copy_disks(struct vm *vm)
 {
+    /* A FAT whose plug was pulled may hold what mtools will not read and a kernel mends: it is read again then
+     * from a copy that was mended. */
     if (empty_copies(vm) != 0 ||
-        here(vm, "mcopy -s -n -p -m -i $VM/config.img '::*' $ROOT/config/ 2>/dev/null || "
-                 "[ -z \"$(mdir -b -i $VM/config.img :: 2>/dev/null)\" ]") != 0)
+        here(vm, "look() { mcopy -s -n -p -m -i $1 '::*' $ROOT/config/ 2>$VM/look.log ||"
+                 "    [ -z \"$(mdir -b -i $1 :: 2>/dev/null)\" ]; }\n"
+                 "look $VM/config.img || {\n"
+                 "    cp $VM/config.img $VM/config.copy; fsck.fat -a $VM/config.copy "
+                 ">>$VM/look.log || :\n"
+                 "    find $ROOT/config -mindepth 1 -delete\n"
+                 "    look $VM/config.copy || { cat $VM/look.log >&2; exit 1; }\n"
+                 "}") != 0)
         return -1;
     return here(vm, "cp $VM/persist.img $VM/persist.copy; mkdir -p $VM/persist;"
                     "mount -o loop $VM/persist.copy $VM/persist;"
