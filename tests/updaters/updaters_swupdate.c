@@ -130,7 +130,7 @@ static void swupdate_install(struct life *life, const struct update *update)
               "    ! grep -q 'Software Update started' log || break\n"
               "done\n"
               "cat log\n"
-              "grep -q 'SWUPDATE successful' log\n");
+              "grep -Eq 'SWUPDATE successful|SWUpdate was successful' log\n");
     life_shell(life, update, update->without_hooks ? "./begin bare.cfg" : "./begin swupdate.cfg");
 }
 
