@@ -235,6 +235,10 @@ struct idm_backends {
                        struct idm_error *err);
     int (*cert_inspect)(void *self, const struct idm_bytes *pem, struct idm_cert_info *ret,
                         struct idm_error *err);
+    /* SHA-256 of the certificates that are recorded (zeros: none): they were good when they were, and their
+     * own signatures need not be verified again. May be NULL. */
+    void (*certs_known)(void *self, const uint8_t software[IDM_SHA256_SIZE],
+                        const uint8_t tpm[IDM_SHA256_SIZE]);
     int (*tss2_inspect)(void *self, const struct idm_bytes *pem, struct idm_tss2_info *ret,
                         struct idm_error *err);
     /* A new software key, PEM as old images wrote it (EC PARAMETERS and EC PRIVATE KEY; RSA PRIVATE
@@ -331,6 +335,8 @@ struct idm_backends {
 
     /* The machine. */
     int (*platform)(void *self, struct idm_platform *ret, struct idm_error *err);
+    /* Says that `bootenv` will be asked: a program that has to be started for it runs meanwhile. May be NULL. */
+    void (*bootenv_begin)(void *self);
     void (*bootenv)(void *self, struct idm_bootenv *ret);
     /* SHA-256 over size, first MiB and last 64 KiB of what `slots =` names for that slot;
      * UNREADABLE when no path is known or it cannot be read. */

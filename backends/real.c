@@ -34,6 +34,8 @@ struct real {
     struct idm_tpm *tpm;
     struct kept_cert certs[CERTS_KEPT];
     size_t certs_next;
+    uint8_t known_certs[2][IDM_SHA256_SIZE]; /* zeros are no certificate's hash */
+    struct idm_bootenv_query *query;         /* NULL: not begun, or ended */
 };
 
 static struct idm_store *store_of(void *self)
@@ -110,7 +112,9 @@ static int read_cert(struct real *real, const struct idm_bytes *pem, const struc
             return 0;
         }
     }
-    int rc = idm_cert_read(pem, &fresh.info, &fresh.key, err);
+    int rc =
+        idm_cert_read(pem, real->known_certs, sizeof real->known_certs / sizeof *real->known_certs,
+                      &fresh.info, &fresh.key, err);
     if (rc == 0) {
         rc = idm_bytes_set(&fresh.pem, pem->data, pem->size);
         if (rc)
@@ -125,6 +129,14 @@ static int read_cert(struct real *real, const struct idm_bytes *pem, const struc
     *place = fresh;
     *ret = place;
     return 0;
+}
+
+static void certs_known(void *self, const uint8_t software[IDM_SHA256_SIZE],
+                        const uint8_t tpm[IDM_SHA256_SIZE])
+{
+    struct real *real = self;
+    memcpy(real->known_certs[0], software, IDM_SHA256_SIZE);
+    memcpy(real->known_certs[1], tpm, IDM_SHA256_SIZE);
 }
 
 static int cert_inspect(void *self, const struct idm_bytes *pem, struct idm_cert_info *ret,
@@ -335,10 +347,21 @@ static int platform(void *self, struct idm_platform *ret, struct idm_error *err)
     return idm_machine_read(real->root, real->settings, ret, err);
 }
 
+static void bootenv_begin(void *self)
+{
+    struct real *real = self;
+    if (!real->query)
+        real->query = idm_bootenv_begin(real->root, real->settings, IDM_BOOTENV_LIMIT_MS);
+}
+
 static void bootenv(void *self, struct idm_bootenv *ret)
 {
-    const struct real *real = self;
-    idm_bootenv_read(real->root, real->settings, ret);
+    struct real *real = self;
+    bootenv_begin(self);
+    struct idm_bootenv_query *query = real->query;
+    real->query = NULL;
+    if (idm_bootenv_end(query, ret, NULL) < 0)
+        return; /* ret->said has the reason */
 }
 
 static int slot_fingerprint(void *self, const char *slot, uint8_t ret_hash[IDM_SHA256_SIZE],
@@ -370,6 +393,7 @@ static const struct idm_backends functions = {
     .place_is_mount = place_is_mount,
     .place_is_volatile = place_is_volatile,
     .key_inspect = key_inspect,
+    .certs_known = certs_known,
     .cert_inspect = cert_inspect,
     .tss2_inspect = tss2_inspect,
     .key_generate = key_generate,
@@ -399,6 +423,7 @@ static const struct idm_backends functions = {
     .tpm_may_clear = tpm_may_clear,
     .tpm_close = tpm_close,
     .platform = platform,
+    .bootenv_begin = bootenv_begin,
     .bootenv = bootenv,
     .slot_fingerprint = slot_fingerprint,
     .page_publish = page_publish,
@@ -431,6 +456,7 @@ void idm_backends_close(struct idm_backends *backends)
     struct real *real = backends ? backends->self : NULL;
     if (!real)
         return;
+    idm_bootenv_drop(real->query);
     idm_tpm_free(real->tpm);
     idm_store_close(real->store);
     for (size_t i = 0; i < CERTS_KEPT; i++)

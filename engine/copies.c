@@ -251,6 +251,8 @@ static void look_into_certs(struct idm_engine *e, enum idm_file first, struct id
 void idm_load_files(struct idm_engine *e)
 {
     idm_free_files(e);
+    if (e->be->certs_known)
+        e->be->certs_known(e->be->self, e->record.software_cert, e->record.tpm_cert);
     for (size_t i = 0; i < sizeof evidence / sizeof *evidence; i++) {
         struct idm_loaded *loaded = &e->files[evidence[i]];
         loaded->rc = idm_read(e, evidence[i], &loaded->bytes);

@@ -274,6 +274,8 @@ bool idm_clock_is_plausible(const struct idm_engine *e)
 void idm_read_facts(struct idm_engine *e)
 {
     struct idm_facts f = {0};
+    if (!e->bootenv_read && e->be->bootenv_begin)
+        e->be->bootenv_begin(e->be->self); /* read while files are, and while the chip works */
     idm_load_record(e, &f);
     f.state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none;
     f.intent = (enum idm_intent)e->record.intent;
@@ -290,8 +292,8 @@ void idm_read_facts(struct idm_engine *e)
     /* Nothing is asked of a chip, and nothing derived, from evidence that cannot be believed. */
     bool believable = f.evidence == IDM_EVIDENCE_READABLE && f.record != IDM_RECORD_NEWER;
     if (believable) {
-        idm_read_images(e);
         chip_facts(e, &f);
+        idm_read_images(e);
         idm_image_facts(e, &f);
         policy_facts(e, &f);
         f.record_forged = idm_record_is_forged(e);

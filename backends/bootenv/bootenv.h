@@ -37,16 +37,27 @@
  * healthy read, shorter than a watchdog. */
 #define IDM_BOOTENV_LIMIT_MS 10000u
 
-/* Reads it once. The state is NONE when none is configured or, with U-Boot, when the configuration
- * file does not exist below root; UNREADABLE when it cannot be read; slot and other are filled from
- * the other sources all the same. U-Boot's environment is read by the program `bootenv`, which lies
- * beside the running program or in ../libexec/idmode from there; [bootenv] command is run as
- * ROOT/command and prints lines slot=, other= and trial=yes|no|unknown. */
-void idm_bootenv_read(const char *root, const struct idm_settings *settings,
-                      struct idm_bootenv *ret);
+struct idm_bootenv_query; /* a reading under way */
 
-/* The same, with its time limit and with the reason: returns 0, or BOOTENV exactly when the state
- * is UNREADABLE. *ret is filled in both cases. */
+/* Begins to read it: what a program has to tell is told while the caller does something else. U-Boot's
+ * environment is read by the program `bootenv`, which lies beside the running program or in
+ * ../libexec/idmode from there; [bootenv] command is run as ROOT/command and prints lines slot=, other= and
+ * trial=yes|no|unknown. root and settings are borrowed until the end. NULL: no memory, which
+ * idm_bootenv_end says; every other failure is told by it as well. */
+struct idm_bootenv_query *idm_bootenv_begin(const char *root, const struct idm_settings *settings,
+                                            unsigned int limit_ms);
+
+/* Waits for the answer, until limit_ms after the begin, and frees query. The state is NONE when none is
+ * configured or, with U-Boot, when the configuration file does not exist below root; UNREADABLE when it
+ * cannot be read; slot and other are filled from the other sources all the same. Returns 0, or BOOTENV
+ * exactly when the state is UNREADABLE, with the reason. *ret is filled in both cases. */
+int idm_bootenv_end(struct idm_bootenv_query *query, struct idm_bootenv *ret,
+                    struct idm_error *err) IDM_NODISCARD;
+
+/* Frees it unheard; what was started for it is killed. NULL is fine. */
+void idm_bootenv_drop(struct idm_bootenv_query *query);
+
+/* Both, one after the other. */
 int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
                          unsigned int limit_ms, struct idm_bootenv *ret,
                          struct idm_error *err) IDM_NODISCARD;

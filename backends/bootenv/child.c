@@ -20,13 +20,16 @@ struct pipes {
     int err[2];
 };
 
-struct running {
+struct idm_child {
+    char what[160];
+    int failed; /* errno of the start; 0: it runs */
+    int64_t end;
     pid_t pid;
     int pidfd;
     int out, err; /* reading ends */
     size_t out_size, err_size;
     char *const *environment; /* NULL: it is run for what it prints */
-    struct idm_child_result *result;
+    struct idm_child_result result;
 };
 
 static int64_t now_ms(void)
@@ -96,7 +99,7 @@ static int make_pipe(int ret_ends[2])
     return ends[0] < 0 || ends[1] < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -1 : 0;
 }
 
-static int start(char *const argv[], struct running *running)
+static int start(char *const argv[], struct idm_child *child)
 {
     struct pipes pipes = {{-1, -1}, {-1, -1}};
     if (make_pipe(pipes.out) < 0 || make_pipe(pipes.err) < 0) {
@@ -105,33 +108,33 @@ static int start(char *const argv[], struct running *running)
         return -failed;
     }
     pid_t parent = getpid();
-    running->pid = fork();
-    if (running->pid == 0)
-        become(argv, running->environment, &pipes, parent);
+    child->pid = fork();
+    if (child->pid == 0)
+        become(argv, child->environment, &pipes, parent);
     int failed = errno;
-    if (running->pid > 0) {
-        (void)setpgid(running->pid, running->pid);
-        running->out = pipes.out[0];
-        running->err = pipes.err[0];
+    if (child->pid > 0) {
+        (void)setpgid(child->pid, child->pid);
+        child->out = pipes.out[0];
+        child->err = pipes.err[0];
         pipes.out[0] = pipes.err[0] = -1;
-        running->pidfd = idm_fd_above_stdio(pidfd_open(running->pid, 0));
+        child->pidfd = idm_fd_above_stdio(pidfd_open(child->pid, 0));
         failed = errno;
     }
     close_pipes(&pipes);
-    return running->pid < 0 || running->pidfd < 0 ? -failed : 0;
+    return child->pid < 0 || child->pidfd < 0 ? -failed : 0;
 }
 
 /* Kills the group while its leader is not yet reaped, so that the number is still its own. */
-static int finish(struct running *running)
+static int finish(struct idm_child *child)
 {
     int status = 0;
-    if (running->pid <= 0)
+    if (child->pid <= 0)
         return -ECHILD;
-    (void)kill(-running->pid, SIGKILL);
-    (void)kill(running->pid, SIGKILL);
+    (void)kill(-child->pid, SIGKILL);
+    (void)kill(child->pid, SIGKILL);
     pid_t r;
     do
-        r = waitpid(running->pid, &status, 0);
+        r = waitpid(child->pid, &status, 0);
     while (r < 0 && errno == EINTR);
     if (r < 0)
         return -errno;
@@ -156,90 +159,119 @@ static int take(int *fd, char *buffer, size_t *used, size_t limit, bool drop)
     return *fd < 0 ? 1 : 0;
 }
 
-static int take_both(struct running *running)
+static int take_both(struct idm_child *child)
 {
-    struct idm_child_result *result = running->result;
-    (void)take(&running->err, result->err, &running->err_size, IDM_CHILD_ERR_MAX, true);
-    return take(&running->out, result->out, &running->out_size, IDM_CHILD_OUT_MAX,
-                running->environment != NULL);
+    struct idm_child_result *result = &child->result;
+    (void)take(&child->err, result->err, &child->err_size, IDM_CHILD_ERR_MAX, true);
+    return take(&child->out, result->out, &child->out_size, IDM_CHILD_OUT_MAX,
+                child->environment != NULL);
 }
 
 /* NULL when it ended, else what went wrong. */
-static const char *watch(struct running *running, unsigned int limit_ms)
+static const char *watch(struct idm_child *child)
 {
-    int64_t end = now_ms() + limit_ms;
     for (;;) {
-        int64_t left = end - now_ms();
-        struct pollfd fds[] = {{.fd = running->pidfd, .events = POLLIN},
-                               {.fd = running->out, .events = POLLIN},
-                               {.fd = running->err, .events = POLLIN}};
-        if (left <= 0)
-            return "it took too long";
-        int ready = poll(fds, sizeof fds / sizeof *fds, (int)left);
+        int64_t left = child->end - now_ms();
+        struct pollfd fds[] = {{.fd = child->pidfd, .events = POLLIN},
+                               {.fd = child->out, .events = POLLIN},
+                               {.fd = child->err, .events = POLLIN}};
+        int ready = poll(fds, sizeof fds / sizeof *fds, left > 0 ? (int)left : 0);
         if (ready < 0 && errno != EINTR)
             return "it cannot be watched";
-        if (take_both(running) < 0)
+        if (take_both(child) < 0)
             return "it printed too much";
         if (ready > 0 && fds[0].revents) {
             /* printed between the last look and its end */
-            return take_both(running) < 0 ? "it printed too much" : NULL;
+            return take_both(child) < 0 ? "it printed too much" : NULL;
         }
+        if (left <= 0)
+            return "it took too long";
     }
 }
 
-static void tidy(struct running *running)
+static void tidy(struct idm_child *child)
 {
-    struct idm_child_result *result = running->result;
-    result->out[running->out_size] = 0;
-    result->err[running->err_size] = 0;
+    struct idm_child_result *result = &child->result;
+    result->out[child->out_size] = 0;
+    result->err[child->err_size] = 0;
     result->err[strcspn(result->err, "\r\n")] = 0;
     for (char *c = result->err; *c; c++)
         if (!isprint((unsigned char)*c))
             *c = '?';
 }
 
-static int run(char *const argv[], char *const environment[], unsigned int limit_ms,
-               struct idm_child_result *ret, struct idm_error *err)
+static int begin(char *const argv[], char *const environment[], unsigned int limit_ms,
+                 struct idm_child **ret, struct idm_error *err)
 {
-    char what[160];
-    (void)snprintf(what, sizeof what, "run %s", argv[0]);
-    struct idm_child_result *result = calloc(1, sizeof *result);
-    if (!result)
-        return idm_fail(err, IDM_E_MEMORY, what, "out of memory");
-    struct running running = {
-        .pidfd = -1, .out = -1, .err = -1, .environment = environment, .result = result};
-    int failed = start(argv, &running);
-    const char *why = failed < 0 ? strerror(-failed) : watch(&running, limit_ms);
-    int code = finish(&running);
-    idm_close_fd(&running.pidfd);
-    idm_close_fd(&running.out);
-    idm_close_fd(&running.err);
-    tidy(&running);
+    struct idm_child *child = calloc(1, sizeof *child);
+    if (!child)
+        return idm_fail(err, IDM_E_MEMORY, argv[0], "out of memory");
+    (void)snprintf(child->what, sizeof child->what, "run %s", argv[0]);
+    child->end = now_ms() + limit_ms;
+    child->pidfd = child->out = child->err = -1;
+    child->environment = environment;
+    child->failed = -start(argv, child);
+    *ret = child;
+    return 0;
+}
+
+static int close_child(struct idm_child *child)
+{
+    int code = finish(child);
+    idm_close_fd(&child->pidfd);
+    idm_close_fd(&child->out);
+    idm_close_fd(&child->err);
+    return code;
+}
+
+int idm_child_begin(char *const argv[], unsigned int limit_ms, struct idm_child **ret,
+                    struct idm_error *err)
+{
+    return begin(argv, NULL, limit_ms, ret, err);
+}
+
+int idm_child_end(struct idm_child *child, struct idm_child_result *ret, struct idm_error *err)
+{
+    struct idm_child_result *result = &child->result;
+    const char *why = child->failed ? strerror(child->failed) : watch(child);
+    int code = close_child(child);
+    tidy(child);
     int r = 0;
     if (!why && code < 0)
         why = strerror(-code);
     /* who says something was started: a shell, too, ends with this code */
     if (!why && code == CANNOT_START && !result->err[0])
         why = "it cannot be started";
-    if (!why && !environment && strlen(result->out) != running.out_size)
+    if (!why && !child->environment && strlen(result->out) != child->out_size)
         why = "it printed a zero byte";
     if (why)
-        r = idm_fail(err, IDM_E_UNREADABLE, what, "%s", why);
+        r = idm_fail(err, IDM_E_UNREADABLE, child->what, "%s", why);
     result->exit_code = code;
     if (r == 0)
         *ret = *result;
-    free(result);
+    free(child);
     return r;
+}
+
+void idm_child_drop(struct idm_child *child)
+{
+    if (child)
+        (void)close_child(child);
+    free(child);
 }
 
 int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_result *ret,
                   struct idm_error *err)
 {
-    return run(argv, NULL, limit_ms, ret, err);
+    struct idm_child *child = NULL;
+    int r = begin(argv, NULL, limit_ms, &child, err);
+    return r ? r : idm_child_end(child, ret, err);
 }
 
 int idm_child_do(char *const argv[], char *const environment[], unsigned int limit_ms,
                  struct idm_child_result *ret, struct idm_error *err)
 {
-    return run(argv, environment, limit_ms, ret, err);
+    struct idm_child *child = NULL;
+    int r = begin(argv, environment, limit_ms, &child, err);
+    return r ? r : idm_child_end(child, ret, err);
 }

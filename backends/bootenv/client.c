@@ -9,13 +9,17 @@
 
 #define CMDLINE_MAX 4096u /* COMMAND_LINE_SIZE of Linux: 2048 on x86 and arm64, 4096 at most */
 
-struct query {
+struct idm_bootenv_query {
     const char *root;
     const struct idm_settings *settings;
     unsigned int limit_ms;
     struct idm_vars vars;
     struct idm_bootenv said; /* what the environment or the command says */
+    const char *what;        /* that the program is run for */
+    struct idm_child *child; /* NULL: none was started */
     struct idm_child_result result;
+    int rc;
+    struct idm_error why;
 };
 
 /* ---- U-Boot -----------------------------------------------------------------------------------*/
@@ -41,23 +45,33 @@ static int find_program(char *ret_path, size_t size, struct idm_error *err)
     return IDM_E_BOOTENV;
 }
 
-static int fail_exit(const struct query *query, const char *what, struct idm_error *err)
+static int fail_exit(const struct idm_bootenv_query *query, const char *what, struct idm_error *err)
 {
     if (query->result.err[0])
         return idm_fail(err, IDM_E_BOOTENV, what, "%.180s", query->result.err);
     return idm_fail(err, IDM_E_BOOTENV, what, "exit code %d", query->result.exit_code);
 }
 
-static int run(struct query *query, char *const argv[], const char *what, struct idm_error *err)
+static int start(struct idm_bootenv_query *query, char *const argv[], const char *what,
+                 struct idm_error *err)
 {
     struct idm_error why = {0};
-    int r = idm_child_run(argv, query->limit_ms, &query->result, &why);
-    if (r < 0)
-        return idm_fail(err, IDM_E_BOOTENV, what, "%s", why.why);
-    return query->result.exit_code == 0 ? 0 : fail_exit(query, what, err);
+    query->what = what;
+    int r = idm_child_begin(argv, query->limit_ms, &query->child, &why);
+    return r < 0 ? idm_fail(err, IDM_E_BOOTENV, what, "%s", why.why) : 0;
 }
 
-static int ask_uboot(struct query *query, struct idm_error *err)
+static int answer(struct idm_bootenv_query *query, struct idm_error *err)
+{
+    struct idm_error why = {0};
+    int r = idm_child_end(query->child, &query->result, &why);
+    query->child = NULL;
+    if (r < 0)
+        return idm_fail(err, IDM_E_BOOTENV, query->what, "%s", why.why);
+    return query->result.exit_code == 0 ? 0 : fail_exit(query, query->what, err);
+}
+
+static int ask_uboot(struct idm_bootenv_query *query, struct idm_error *err)
 {
     char program[4096];
     int r = find_program(program, sizeof program, err);
@@ -73,17 +87,18 @@ static int ask_uboot(struct query *query, struct idm_error *err)
     for (size_t i = 0; i < query->vars.count; i++)
         argv[n++] = query->vars.vars[i].name;
     argv[n] = NULL;
-    r = run(query, argv, "read the boot environment", err);
-    if (r < 0)
-        return r;
+    return start(query, argv, "read the boot environment", err);
+}
+
+static void hear_uboot(struct idm_bootenv_query *query)
+{
     idm_vars_parse(&query->vars, query->result.out);
     query->said.trial = idm_vars_trial(&query->vars, query->settings);
     idm_vars_slot(&query->vars, query->said.slot);
-    return 0;
 }
 
 /* Does the configuration file exist? Anything but "no such file" is for the program to explain. */
-static bool has_config(const struct query *query)
+static bool has_config(const struct idm_bootenv_query *query)
 {
     _cleanup_close_ int root_fd = idm_inroot_root(query->root);
     if (root_fd < 0)
@@ -121,7 +136,7 @@ static void parse_command(const char *text, struct idm_bootenv *said)
     }
 }
 
-static int ask_command(struct query *query, struct idm_error *err)
+static int ask_command(struct idm_bootenv_query *query, struct idm_error *err)
 {
     char path[4096];
     const char *command = query->settings->bootenv_command;
@@ -134,15 +149,16 @@ static int ask_command(struct query *query, struct idm_error *err)
         return idm_fail(err, IDM_E_BOOTENV, what, "%s: %s", command, strerror(errno));
     if (idm_fd_path(fd, path, sizeof path) < 0)
         return idm_fail(err, IDM_E_BOOTENV, what, "/proc is not mounted");
-    int r = run(query, (char *[]){path, NULL}, what, err);
-    if (r < 0)
-        return r;
+    return start(query, (char *[]){path, NULL}, what, err);
+}
+
+static void hear_command(struct idm_bootenv_query *query)
+{
     parse_command(query->result.out, &query->said);
     (void)snprintf(query->said.said, sizeof query->said.said, "the command says: %s",
                    query->said.trial == IDM_YES  ? "an update is on trial"
                    : query->said.trial == IDM_NO ? "nothing is on trial"
                                                  : "nothing is known");
-    return 0;
 }
 
 /* ---- slots ------------------------------------------------------------------------------------*/
@@ -171,7 +187,7 @@ static bool slot_from_cmdline(const char *root, char ret_slot[IDM_SLOT_NAME_SIZE
     return false;
 }
 
-static void find_slot(const struct query *query, char ret_slot[IDM_SLOT_NAME_SIZE])
+static void find_slot(const struct idm_bootenv_query *query, char ret_slot[IDM_SLOT_NAME_SIZE])
 {
     const struct idm_settings *settings = query->settings;
     bool command = settings->bootenv_backend == IDM_BOOTENV_COMMAND;
@@ -184,7 +200,7 @@ static void find_slot(const struct query *query, char ret_slot[IDM_SLOT_NAME_SIZ
         memcpy(ret_slot, query->said.slot, IDM_SLOT_NAME_SIZE);
 }
 
-static void find_other(const struct query *query, const char *slot,
+static void find_other(const struct idm_bootenv_query *query, const char *slot,
                        char ret_other[IDM_SLOT_NAME_SIZE])
 {
     const char *candidate = NULL;
@@ -207,7 +223,7 @@ static void find_other(const struct query *query, const char *slot,
 
 /* ---- all --------------------------------------------------------------------------------------*/
 
-static int ask(struct query *query, struct idm_error *err)
+static int ask(struct idm_bootenv_query *query, struct idm_error *err)
 {
     switch (query->settings->bootenv_backend) {
     case IDM_BOOTENV_UBOOT:
@@ -227,41 +243,70 @@ static int ask(struct query *query, struct idm_error *err)
     return 0;
 }
 
-int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
-                         unsigned int limit_ms, struct idm_bootenv *ret, struct idm_error *err)
+struct idm_bootenv_query *idm_bootenv_begin(const char *root, const struct idm_settings *settings,
+                                            unsigned int limit_ms)
+{
+    struct idm_bootenv_query *query = calloc(1, sizeof *query);
+    if (!query)
+        return NULL;
+    *query = (struct idm_bootenv_query){.root = root, .settings = settings, .limit_ms = limit_ms};
+    idm_vars_wanted(settings, &query->vars);
+    query->rc = ask(query, &query->why);
+    return query;
+}
+
+/* Of what was started. */
+static void hear(struct idm_bootenv_query *query)
+{
+    if (!query->child)
+        return;
+    query->rc = answer(query, &query->why);
+    if (query->rc < 0)
+        return;
+    if (query->settings->bootenv_backend == IDM_BOOTENV_COMMAND)
+        hear_command(query);
+    else
+        hear_uboot(query);
+}
+
+int idm_bootenv_end(struct idm_bootenv_query *query, struct idm_bootenv *ret, struct idm_error *err)
 {
     *ret = (struct idm_bootenv){.state = IDM_BOOTENV_IS_UNREADABLE};
-    struct query *query = calloc(1, sizeof *query);
     if (!query)
         return idm_fail(err, IDM_E_BOOTENV, "read the boot environment", "out of memory");
-    *query = (struct query){.root = root, .settings = settings, .limit_ms = limit_ms};
-    idm_vars_wanted(settings, &query->vars);
-    struct idm_error why = {0};
-    int r = ask(query, &why);
-    if (r < 0 && err)
-        *err = why;
-    if (r == 0) {
+    hear(query);
+    bool heard = query->rc >= 0;
+    if (!heard && err)
+        *err = query->why;
+    if (heard) {
         ret->state = query->said.state;
         ret->trial = query->said.trial;
         memcpy(ret->said, query->said.said, sizeof ret->said);
     } else {
-        (void)snprintf(ret->said, sizeof ret->said, "unreadable: %s: nothing is known", why.why);
+        (void)snprintf(ret->said, sizeof ret->said, "unreadable: %s: nothing is known",
+                       query->why.why);
         /* nothing of a half answer counts */
         query->said = (struct idm_bootenv){0};
     }
     find_slot(query, ret->slot);
     find_other(query, ret->slot, ret->other);
-    if (r == 0 && query->settings->bootenv_backend == IDM_BOOTENV_UBOOT && !ret->said[0])
-        idm_vars_explain(&query->vars, settings, ret->trial, ret->other, ret->said,
+    if (heard && query->settings->bootenv_backend == IDM_BOOTENV_UBOOT && !ret->said[0])
+        idm_vars_explain(&query->vars, query->settings, ret->trial, ret->other, ret->said,
                          sizeof ret->said);
     ret->trial = idm_vars_believed(&query->vars, ret->trial, ret->other);
     free(query);
-    return r < 0 ? IDM_E_BOOTENV : 0;
+    return heard ? 0 : IDM_E_BOOTENV;
 }
 
-void idm_bootenv_read(const char *root, const struct idm_settings *settings,
-                      struct idm_bootenv *ret)
+void idm_bootenv_drop(struct idm_bootenv_query *query)
 {
-    if (idm_bootenv_read_why(root, settings, IDM_BOOTENV_LIMIT_MS, ret, NULL) < 0)
-        return;
+    if (query)
+        idm_child_drop(query->child);
+    free(query);
+}
+
+int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
+                         unsigned int limit_ms, struct idm_bootenv *ret, struct idm_error *err)
+{
+    return idm_bootenv_end(idm_bootenv_begin(root, settings, limit_ms), ret, err);
 }

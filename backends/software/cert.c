@@ -130,7 +130,17 @@ static bool subject_of(const X509 *cert, char *ret, size_t room)
     return true;
 }
 
-static int read_once(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
+static bool is_known(const uint8_t sha256[IDM_SHA256_SIZE], const uint8_t known[][IDM_SHA256_SIZE],
+                     size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(known[i], sha256, IDM_SHA256_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static int read_once(const struct idm_bytes *pem, const uint8_t known[][IDM_SHA256_SIZE],
+                     size_t known_count, struct idm_cert_info *ret, EVP_PKEY **ret_key,
                      struct idm_error *err)
 {
     _ossl_queue_ bool queue = idm_ossl_begin();
@@ -152,14 +162,15 @@ static int read_once(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP
         return idm_ossl_corrupt(err, what, "its dates are not understood");
     if (!subject_of(cert, info.subject, sizeof info.subject))
         return idm_ossl_corrupt(err, what, "its subject is not understood");
-    r = check_own_signature(cert, key, err);
+    r = idm_sha256(der.data, der.size, info.sha256);
+    if (r < 0)
+        return idm_ossl_fail(err, r, what, idm_error_sentence(r));
+    if (!is_known(info.sha256, known, known_count))
+        r = check_own_signature(cert, key, err);
     if (r == 0)
         r = idm_public_inspect(key, &key_info, err);
     if (r < 0)
         return r;
-    r = idm_sha256(der.data, der.size, info.sha256);
-    if (r < 0)
-        return idm_ossl_fail(err, r, what, idm_error_sentence(r));
     memcpy(info.spki, key_info.spki, sizeof info.spki);
     if (EVP_PKEY_up_ref(key) != 1)
         return idm_ossl_fail(err, IDM_E_CRYPTO, what, "its public key cannot be kept");
@@ -168,14 +179,15 @@ static int read_once(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP
     return 0;
 }
 
-int idm_cert_read(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
+int idm_cert_read(const struct idm_bytes *pem, const uint8_t known[][IDM_SHA256_SIZE],
+                  size_t known_count, struct idm_cert_info *ret, EVP_PKEY **ret_key,
                   struct idm_error *err)
 {
     struct idm_error failed = {0};
-    int r = read_once(pem, ret, ret_key, &failed);
+    int r = read_once(pem, known, known_count, ret, ret_key, &failed);
     /* OpenSSL swallows some failed allocations: damage is what is found twice. */
     if (r == IDM_E_CORRUPT)
-        r = read_once(pem, ret, ret_key, &failed);
+        r = read_once(pem, known, known_count, ret, ret_key, &failed);
     if (r < 0 && err)
         *err = failed;
     return r;
@@ -184,5 +196,5 @@ int idm_cert_read(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PK
 int idm_cert_inspect(const struct idm_bytes *pem, struct idm_cert_info *ret, struct idm_error *err)
 {
     _cleanup_pkey_ EVP_PKEY *key = NULL;
-    return idm_cert_read(pem, ret, &key, err);
+    return idm_cert_read(pem, NULL, 0, ret, &key, err);
 }

@@ -21,8 +21,10 @@
 int idm_cert_inspect(const struct idm_bytes *pem, struct idm_cert_info *ret,
                      struct idm_error *err) IDM_NODISCARD;
 
-/* The same, and its public key, which the caller frees with EVP_PKEY_free. */
-int idm_cert_read(const struct idm_bytes *pem, struct idm_cert_info *ret, EVP_PKEY **ret_key,
+/* The same, and its public key, which the caller frees with EVP_PKEY_free. A certificate whose SHA-256 is one
+ * of known[0..known_count) was looked into before: its own signature is not verified again. */
+int idm_cert_read(const struct idm_bytes *pem, const uint8_t known[][IDM_SHA256_SIZE],
+                  size_t known_count, struct idm_cert_info *ret, EVP_PKEY **ret_key,
                   struct idm_error *err) IDM_NODISCARD;
 
 /* All certificates of `pem` in their order, at least one, and the DER that the first was read from. The

@@ -4,8 +4,8 @@
 #include "backends/software/ossl.h"
 #include "backends/software/pem.h"
 
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/obj_mac.h>
 #include <openssl/rsa.h>
 #include <string.h>
@@ -49,19 +49,11 @@ static const struct {
 };
 #define COORDINATE_MAX 48u
 
-static bool put_coordinate(const EVP_PKEY *key, const char *name, uint8_t *to, size_t size)
-{
-    BIGNUM *number = NULL;
-    bool done = EVP_PKEY_get_bn_param(key, name, &number) == 1 &&
-                BN_bn2binpad(number, to, (int)size) == (int)size;
-    BN_free(number);
-    return done;
-}
-
 /* False for other keys, and where anything is unusual. */
 static bool spki_of_point(const EVP_PKEY *key, uint8_t *ret, size_t *ret_size)
 {
     char group[64] = "";
+    uint8_t point[1 + 2 * COORDINATE_MAX];
     size_t length = 0;
     if (!EVP_PKEY_is_a(key, "EC") ||
         EVP_PKEY_get_group_name(key, group, sizeof group, &length) != 1)
@@ -71,10 +63,15 @@ static bool spki_of_point(const EVP_PKEY *key, uint8_t *ret, size_t *ret_size)
         size_t size = points[i].coordinate;
         if (strcmp(points[i].group, group) != 0)
             continue;
+        /* in the form that the key came in: a compressed one goes the long way */
+        if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point,
+                                            &length) != 1 ||
+            length != 1 + 2 * size || point[0] != POINT_CONVERSION_UNCOMPRESSED)
+            return false;
         memcpy(ret, points[i].head, head);
+        memcpy(ret + head, point + 1, 2 * size);
         *ret_size = head + 2 * size;
-        return put_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, ret + head, size) &&
-               put_coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, ret + head + size, size);
+        return true;
     }
     return false;
 }

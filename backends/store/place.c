@@ -138,7 +138,7 @@ static bool declared_are_mounted(struct idm_store *store, const char *path)
     return true;
 }
 
-/* Where `fd` really lies, seen from the root: fstab names /mnt/config when /config is a link. */
+/* Where `fd` lies, seen from the root. */
 static bool real_path(const struct idm_store *store, int fd, char ret_path[IDM_PATH_SIZE])
 {
     char root[4096], path[4096];
@@ -151,16 +151,23 @@ static bool real_path(const struct idm_store *store, int fd, char ret_path[IDM_P
     return idm_mounts_normalise(path + skip, ret_path);
 }
 
-static bool mounts_hold_auto(struct idm_store *store, enum idm_place place, int fd)
+/* The same for where `fd` really lies: fstab names /mnt/config when /config is a link. */
+static bool declared_are_mounted_at(struct idm_store *store, int fd)
 {
     char path[IDM_PATH_SIZE];
+    return store->mounts.count == 0 || !real_path(store, fd, path) ||
+           declared_are_mounted(store, path);
+}
+
+static bool mounts_hold_auto(struct idm_store *store, enum idm_place place, int fd)
+{
     if (!store->mounts_known) {
         idm_mounts_read(store->root_fd, &store->mounts);
         store->mounts_known = true;
     }
     if (store->mounts.unknown || !declared_are_mounted(store, base_path(store, place)))
         return false;
-    return fd < 0 || !real_path(store, fd, path) || declared_are_mounted(store, path);
+    return fd < 0 || declared_are_mounted_at(store, fd);
 }
 
 /* Is the base directory (fd; negative: not there) the file system that it should be? */
@@ -227,9 +234,8 @@ enum idm_place_state idm_store_place_state(struct idm_store *store, enum idm_pla
     if (fd < 0)
         return IDM_PLACE_UNREADABLE;
     /* somebody may have given our directory a file system of its own */
-    char path[IDM_PATH_SIZE];
     bool holds = store->settings->require_mount != IDM_MOUNT_AUTO || place == IDM_RUN ||
-                 !real_path(store, fd, path) || declared_are_mounted(store, path);
+                 declared_are_mounted_at(store, fd);
     return holds ? IDM_PLACE_PROVEN : IDM_PLACE_UNPROVEN;
 }
 

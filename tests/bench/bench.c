@@ -321,14 +321,14 @@ static void open_device_in_memory(enum idm_boot_scheme scheme)
 }
 
 /* Against the same TPM commands alone. What a disk takes for the two fsyncs is the disk's, and counted above: the
- * files are in memory. A bootloader's environment is read by a process of its own, which has a row to itself. */
+ * files are in memory. U-Boot's environment is read too, by a process of its own. */
 static void bench_times(const char *release)
 {
     bench_heading("Time of a steady boot with handle, files in memory");
-    open_device_in_memory(IDM_BOOT_NONE);
-    bench_time(release);
     open_device_in_memory(IDM_BOOT_BOOTCOUNT);
-    bench_time_alone(release, "boot that reads U-Boot's environment, emulator");
+    bench_time(release);
+    open_device_in_memory(IDM_BOOT_NONE);
+    bench_time_alone(release, "boot without a bootloader's environment, emulator");
 }
 
 static void bench_tls(const char *release)

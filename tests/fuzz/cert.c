@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc)
         return 0;
     FUZZ_CHECK(memchr(info.subject, 0, sizeof info.subject));
-    FUZZ_CHECK(idm_cert_read(&pem, &again, &key, &err) == 0);
+    FUZZ_CHECK(idm_cert_read(&pem, NULL, 0, &again, &key, &err) == 0);
     FUZZ_CHECK(memcmp(info.sha256, again.sha256, IDM_SHA256_SIZE) == 0);
     FUZZ_CHECK(idm_public_inspect(key, &key_info, &err) == 0);
     FUZZ_CHECK(memcmp(info.spki, key_info.spki, IDM_SHA256_SIZE) == 0);

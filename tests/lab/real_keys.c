@@ -205,7 +205,8 @@ static bool signed_by_old(struct lab_world *world, const struct lab_identity *fr
     if (!idm_device_exists(&world->device, "/config/device.cert.pem") ||
         idm_device_read(&world->device, "/config/device.cert.pem", &data, &size) != 0)
         return true;
-    if (idm_bytes_set(&pem, data, size) == 0 && idm_cert_read(&pem, &info, &key, NULL) == 0) {
+    if (idm_bytes_set(&pem, data, size) == 0 &&
+        idm_cert_read(&pem, NULL, 0, &info, &key, NULL) == 0) {
         idm_hex(info.sha256, sizeof(info.sha256), text);
         good = strcmp(text, from->cert) != 0 ||
                idm_public_verify(key, IDM_SHA256, said->hash, &said->signature, NULL) == 0;

@@ -21,13 +21,18 @@ static void set_up(void)
 
 TestSuite(bootenv_command, .init = set_up, .fini = scratch_remove, .timeout = 60);
 
-static void run_script(const char *body, unsigned int limit_ms)
+static void write_script(const char *body)
 {
     char text[2048];
     (void)snprintf(text, sizeof text, "#!/bin/sh\n%s\n", body);
     put("/lib/bootenv.sh", text);
     cr_assert_eq(chmod(at("/lib/bootenv.sh"), 0755), 0);
     err = (struct idm_error){0};
+}
+
+static void run_script(const char *body, unsigned int limit_ms)
+{
+    write_script(body);
     int r = idm_bootenv_read_why(root, &settings, limit_ms, &env, &err);
     cr_expect_eq(r == 0, env.state == IDM_BOOTENV_IS_READABLE, "%s", err.why);
     cr_expect_eq(waitpid(-1, NULL, WNOHANG), -1, "a child is left");
@@ -82,8 +87,9 @@ Test(bootenv_command, failures)
     cr_expect_eq(idm_bootenv_read_why(root, &settings, 30000, &env, &err), IDM_E_BOOTENV);
     cr_assert_eq(unlink(at("/lib/bootenv.sh")), 0);
     cr_expect_eq(idm_bootenv_read_why(root, &settings, 30000, &env, &err), IDM_E_BOOTENV);
-    idm_bootenv_read(root, &settings, &env);
     cr_expect_eq(env.state, IDM_BOOTENV_IS_UNREADABLE);
+    cr_expect_eq(idm_bootenv_end(NULL, &env, &err), IDM_E_BOOTENV);
+    cr_expect_str_eq(err.why, "out of memory");
 }
 
 /* Waits until the process whose number is in ROOT/pid is gone, or only its number is left. */
@@ -121,6 +127,28 @@ Test(bootenv_command, the_limit_ends_it_with_all_that_it_started)
     run_script(script, 30000);
     cr_expect_eq(env.trial, IDM_NO, "%s", err.why);
     cr_expect(is_gone());
+}
+
+/* What it had to say counts, however late it is listened to; and who is not listened to is ended. */
+Test(bootenv_command, it_runs_while_the_caller_does_something_else)
+{
+    char script[256];
+    siginfo_t ended;
+    write_script("echo trial=no");
+    struct idm_bootenv_query *query = idm_bootenv_begin(root, &settings, 1);
+    cr_assert_eq(waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT), 0);
+    (void)usleep(5000);
+    cr_assert_eq(idm_bootenv_end(query, &env, &err), 0, "%s", err.why);
+    cr_expect_eq(env.trial, IDM_NO);
+    (void)snprintf(script, sizeof script, "echo $$ >%s; mv %s %s; sleep 1000", at("/p"), at("/p"),
+                   at("/pid"));
+    write_script(script);
+    query = idm_bootenv_begin(root, &settings, 30000);
+    for (int i = 0; i < 3000 && access(at("/pid"), F_OK) != 0; i++)
+        (void)usleep(10000);
+    idm_bootenv_drop(query);
+    cr_expect(is_gone());
+    idm_bootenv_drop(NULL);
 }
 
 Test(bootenv_command, a_clean_environment)

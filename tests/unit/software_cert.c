@@ -485,6 +485,36 @@ Test(software_cert, no_edit_goes_unnoticed)
     cr_assert_lt(unnoticed[1], unnoticed[0] * 2 / 3, "%zu of %zu", unnoticed[1], unnoticed[0]);
 }
 
+/* Its hash stands for its own signature; nobody else's does. */
+Test(software_cert, a_known_one_is_not_verified_again)
+{
+    __attribute__((cleanup(signer_free))) struct signer signer = {0};
+    _cleanup_bytes_ struct idm_bytes own = {0};
+    uint8_t known[2][IDM_SHA256_SIZE] = {{0}};
+    struct idm_cert_info info, read;
+    EVP_PKEY *key = NULL;
+    struct idm_error err = {0};
+    cr_assert_eq(idm_key_generate(IDM_ECDSA_P256, &signer.pem, NULL), 0);
+    cr_assert_eq(issue_with(&signer, &profile, IDM_ECDSA_P256, &own, NULL), 0);
+    cr_assert_eq(idm_cert_inspect(&own, &info, NULL), 0);
+    memcpy(known[0], info.sha256, IDM_SHA256_SIZE);
+    spit("own", &own);
+    shell("openssl x509 -in own -outform der -out d");
+    _cleanup_bytes_ struct idm_bytes der = slurp("d");
+    der.data[der.size - 1] ^= 1;
+    spit("d", &der);
+    shell("openssl x509 -inform der -in d -out damaged");
+    _cleanup_bytes_ struct idm_bytes damaged = slurp("damaged");
+    cr_assert_eq(idm_cert_read(&own, known, 2, &read, &key, &err), 0, "%s", err.why);
+    cr_expect_eq(memcmp(&read, &info, sizeof info), 0);
+    EVP_PKEY_free(key);
+    cr_expect_eq(idm_cert_read(&damaged, known, 2, &read, &key, &err), IDM_E_CORRUPT);
+    cr_assert_eq(idm_sha256(der.data, der.size, known[1]), 0);
+    cr_assert_eq(idm_cert_read(&damaged, known, 2, &read, &key, &err), 0, "%s", err.why);
+    cr_expect_eq(memcmp(read.sha256, known[1], IDM_SHA256_SIZE), 0);
+    EVP_PKEY_free(key);
+}
+
 Test(software_cert, verify_knows_its_key)
 {
     uint8_t hash[32] = {1, 2, 3}, other[32] = {1, 2, 4};

@@ -63,7 +63,7 @@ static inline int cert_verify(const struct idm_bytes *pem, enum idm_digest diges
 {
     struct idm_cert_info info;
     EVP_PKEY *key = NULL;
-    int r = idm_cert_read(pem, &info, &key, err);
+    int r = idm_cert_read(pem, NULL, 0, &info, &key, err);
     if (r == 0)
         r = idm_public_verify(key, digest, hash, signature, err);
     EVP_PKEY_free(key);
