@@ -91,7 +91,7 @@ static int stop_signals(void)
 static int serve(const struct idm_door *door, struct idm_keyring *ring, int stop,
                  struct idm_error *err)
 {
-    int rc = idm_worker_start(&ring->worker, ring->ctx, err);
+    int rc = idm_worker_open(&ring->worker, ring->ctx, err);
     if (rc)
         return rc;
     return idm_signd_serve(door, ring, ring->worker, stop, err);
@@ -124,7 +124,7 @@ static int run(const struct idm_options *options, struct idm_error *err)
         rc = serve(&door, &ring, stop, err);
         idm_door_close(&door);
     }
-    if (!idm_worker_stop(ring.worker))
+    if (!idm_worker_close(ring.worker))
         _exit(rc ? say(err, rc) : 0); /* what its thread still holds must not be taken away */
     idm_keyring_free(&ring);
     return rc;

@@ -39,6 +39,9 @@ struct server {
     const struct idm_door *door;
     struct idm_keyring *ring;
     struct idm_worker *worker;
+    int stop;
+    int rc; /* why the loop ended, with *err */
+    struct idm_error *err;
     struct client clients[IDM_SIGND_CLIENTS];
     struct user users[IDM_SIGND_CLIENTS];
     size_t turn;    /* who asked the chip last: the one behind is next */
@@ -86,8 +89,10 @@ static void forget_message(struct client *client)
     client->what.message = NULL;
 }
 
-static void drop(struct client *client)
+static void drop(struct server *s, struct client *client)
 {
+    if (client->number)
+        (void)idm_worker_forget(s->worker);
     idm_close_fd(&client->fd);
     forget_message(client);
     *client = (struct client){.fd = -1};
@@ -127,13 +132,13 @@ static void admit(struct server *s, int fd, uid_t uid)
     if (uid != 0 && count_of(s, uid) >= IDM_SIGND_CLIENTS_USER) {
         struct client *own = longest_idle(s, &uid);
         if (own)
-            drop(own);
+            drop(s, own);
     }
     bool too_many = uid != 0 && count_of(s, uid) >= IDM_SIGND_CLIENTS_USER;
     struct client *place = free_place(s);
     struct client *idle = place || too_many ? NULL : longest_idle(s, NULL);
     if (idle) {
-        drop(idle);
+        drop(s, idle);
         place = idle;
     }
     if (too_many || !place) {
@@ -145,31 +150,28 @@ static void admit(struct server *s, int fd, uid_t uid)
 
 /* ---- requests ---- */
 
-static void reply(struct client *client, const struct idm_wire_reply *reply)
+/* It was told, or did not listen. */
+static void settle(struct server *s, struct client *client, bool told)
 {
-    size_t size = IDM_WIRE_REPLY_HEAD + reply->size;
     client->asks = false;
     client->number = 0;
     client->since = idm_signd_now_ms();
     forget_message(client);
-    /* Who does not read what it asked for is not waited for. */
-    if (send(client->fd, reply, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
-        drop(client);
+    if (!told)
+        drop(s, client);
 }
 
-static void reply_error(struct client *client, const struct idm_error *err)
+static void reply_error(struct server *s, struct client *client, const struct idm_error *err)
 {
-    struct idm_wire_reply answer = {.magic = IDM_WIRE_MAGIC, .id = client->request.id};
-    idm_wire_put_error(&answer, err);
-    reply(client, &answer);
+    settle(s, client, idm_signd_tell_error(client->fd, client->request.id, err));
 }
 
-static void refuse(struct client *client, const char *why, const char *todo)
+static void refuse(struct server *s, struct client *client, const char *why, const char *todo)
 {
     struct idm_error err = {0};
     (void)idm_fail(&err, IDM_E_REFUSED, what_sign, "%s", why);
     (void)idm_advise(&err, "%s", todo);
-    reply_error(client, &err);
+    reply_error(s, client, &err);
 }
 
 static bool is_sane(const struct idm_wire_request *r, size_t size)
@@ -179,13 +181,13 @@ static bool is_sane(const struct idm_wire_request *r, size_t size)
            r->operation <= IDM_WIRE_SIGN_PURE;
 }
 
-static bool keep_message(struct client *client, const uint8_t *data, size_t size)
+static bool keep_message(struct server *s, struct client *client, const uint8_t *data, size_t size)
 {
     struct idm_error err = {0};
     client->message = malloc(size ? size : 1);
     if (!client->message) {
         (void)idm_fail(&err, IDM_E_MEMORY, what_sign, "out of memory");
-        return reply_error(client, &err), false;
+        return reply_error(s, client, &err), false;
     }
     memcpy(client->message, data, size);
     client->what.message = client->message;
@@ -194,7 +196,7 @@ static bool keep_message(struct client *client, const uint8_t *data, size_t size
 }
 
 /* Hashes it, keeps it, or takes root's digest. False: answered, refused. */
-static bool take(struct client *client, const uint8_t *data, size_t size)
+static bool take(struct server *s, struct client *client, const uint8_t *data, size_t size)
 {
     static const size_t label = sizeof IDM_LABEL_PREFIX - 1;
     struct idm_to_sign *what = &client->what;
@@ -208,25 +210,25 @@ static bool take(struct client *client, const uint8_t *data, size_t size)
     (void)idm_active_digest(name, &what->digest, &hash_size);
     if (client->request.operation == IDM_WIRE_SIGN_DIGEST) {
         if (client->uid != 0)
-            return refuse(client, "of a digest nobody can tell what it is of",
+            return refuse(s, client, "of a digest nobody can tell what it is of",
                           "give the message: let OpenSSL hash and sign in one operation"),
                    false;
         if (size != hash_size)
-            return refuse(client, "the digest has another length than its algorithm", ""), false;
+            return refuse(s, client, "the digest has another length than its algorithm", ""), false;
         memcpy(what->hash, data, size);
         return true;
     }
     if (size >= label && memcmp(data, IDM_LABEL_PREFIX, label) == 0)
-        return refuse(client,
+        return refuse(s, client,
                       "it begins with \"" IDM_LABEL_PREFIX "\", as idmode's own statements do",
                       "sign something else: such a signature could be taken for ours"),
                false;
     if (what->pure)
-        return keep_message(client, data, size);
+        return keep_message(s, client, data, size);
     if (EVP_Q_digest(idm_active_libctx(), name, NULL, data, size, what->hash, NULL) == 1)
         return true;
     (void)idm_fail(&err, IDM_E_CRYPTO, what_sign, "the digest failed");
-    return reply_error(client, &err), false;
+    return reply_error(s, client, &err), false;
 }
 
 /* One message. Whoever sends anything else than a request is not talking our language. */
@@ -237,19 +239,19 @@ static void receive(struct server *s, struct client *client)
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size < (ssize_t)head || (size_t)size > sizeof s->buffer) {
-        drop(client);
+        drop(s, client);
         return;
     }
     memcpy(&client->request, s->buffer, head);
     if (!is_sane(&client->request, (size_t)size - head)) {
-        drop(client);
+        drop(s, client);
         return;
     }
     struct user *user = user_of(s, client->uid);
     if (user->left)
         user->left--;
     client->since = idm_signd_now_ms();
-    client->asks = take(client, s->buffer + head, (size_t)size - head);
+    client->asks = take(s, client, s->buffer + head, (size_t)size - head);
 }
 
 /* ---- the chip ---- */
@@ -259,18 +261,15 @@ static bool may_pass(int rc)
     return rc == IDM_E_TPM_BUSY || rc == IDM_E_TPM_ABSENT;
 }
 
-static void finish(struct client *client, int rc, const struct idm_signature *signature,
-                   const struct idm_error *err)
+static void finish(struct server *s, struct client *client, int rc,
+                   const struct idm_signature *signature, const struct idm_error *err)
 {
-    struct idm_wire_reply answer = {.magic = IDM_WIRE_MAGIC, .id = client->request.id, .good = 1};
     if (rc) {
         idm_signd_log(err);
-        reply_error(client, err);
-        return;
+        reply_error(s, client, err);
+    } else {
+        settle(s, client, idm_signd_tell_signature(client->fd, client->request.id, signature));
     }
-    answer.size = (uint16_t)signature->size;
-    memcpy(answer.data, signature->data, signature->size);
-    reply(client, &answer);
 }
 
 static bool chip_is_free(const struct server *s)
@@ -289,24 +288,29 @@ static bool serve(struct server *s, struct client *client)
         if (!chip_is_free(s))
             return false;
         idm_keyring_uses_chip(s->ring, key);
-        client->number = idm_worker_ask(s->worker, key, &client->what);
+        client->number =
+            idm_worker_ask(s->worker, key, &client->what, client->fd, client->request.id);
         return true;
     }
     if (rc == 0)
         rc = idm_active_sign_direct(s->ring->ctx, key, &client->what, 0, &signature, &err);
-    finish(client, rc, &signature, &err);
+    finish(s, client, rc, &signature, &err);
     return false;
 }
 
-static void serve_all(struct server *s)
+/* True: the chip was asked. */
+static bool serve_all(struct server *s)
 {
     size_t first = s->turn + 1;
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
         size_t at = (first + i) % IDM_SIGND_CLIENTS;
         struct client *client = &s->clients[at];
-        if (client->asks && !client->number && serve(s, client))
+        if (client->asks && !client->number && serve(s, client)) {
             s->turn = at;
+            return true;
+        }
     }
+    return false;
 }
 
 /* A busy chip is asked again after a pause, by the next in turn. Who asked may be gone, or was told that the
@@ -327,8 +331,10 @@ static void take_answer(struct server *s)
             continue;
         int64_t waited = idm_signd_now_ms() - client->since;
         client->number = 0;
-        if (!passes || waited >= (int64_t)idm_keyring_wait(s->ring))
-            finish(client, answer.rc, &answer.signature, &answer.error);
+        if (answer.told)
+            settle(s, client, answer.told == IDM_TOLD);
+        else if (!passes || waited >= (int64_t)idm_keyring_wait(s->ring))
+            finish(s, client, answer.rc, &answer.signature, &answer.error);
     }
 }
 
@@ -351,6 +357,10 @@ static int give_up(struct server *s)
             next = next < 0 || left < next ? left : next;
             continue;
         }
+        if (client->number && !idm_worker_forget(s->worker)) {
+            next = 0; /* it was answered just now: that is taken first */
+            continue;
+        }
         struct idm_error err = {0};
         if (silent >= IDM_SIGND_SILENT_MS)
             (void)idm_fail(&err, IDM_E_TPM_BUSY, what_sign, "the TPM has not answered for %lld s",
@@ -358,7 +368,7 @@ static int give_up(struct server *s)
         else
             (void)idm_fail(&err, IDM_E_TPM_BUSY, what_sign, "too many ask, the turn did not come");
         (void)idm_advise(&err, "try again; a TPM that stays silent needs its power cut");
-        finish(client, IDM_E_TPM_BUSY, NULL, &err);
+        finish(s, client, IDM_E_TPM_BUSY, NULL, &err);
     }
     return (int)next;
 }
@@ -409,7 +419,7 @@ static void attend(struct server *s, const struct pollfd *fds)
         if (fds[i].revents & POLLIN)
             receive(s, c);
         else if (fds[i].revents & (POLLHUP | POLLERR | POLLNVAL))
-            drop(c);
+            drop(s, c);
     }
 }
 
@@ -425,43 +435,53 @@ static void open_door(struct server *s)
         return;
     struct client *idle = longest_idle(s, NULL);
     if (idle)
-        drop(idle);
+        drop(s, idle);
+}
+
+/* Until the chip has to do something (true), or all is to end. */
+static bool loop(void *self)
+{
+    struct server *s = self;
+    struct pollfd fds[IDM_SIGND_CLIENTS + 3];
+    fds[IDM_SIGND_CLIENTS] = (struct pollfd){.fd = s->door->fd, .events = POLLIN};
+    fds[IDM_SIGND_CLIENTS + 1] = (struct pollfd){.fd = s->stop, .events = POLLIN};
+    fds[IDM_SIGND_CLIENTS + 2] = (struct pollfd){.fd = idm_worker_fd(s->worker), .events = POLLIN};
+    for (;;) {
+        take_answer(s);
+        if (serve_all(s))
+            return true;
+        int timeout = timeout_of(s, watch(s, fds));
+        if (idm_worker_lets_go(s->worker))
+            return true;
+        int ready = poll(fds, IDM_SIGND_CLIENTS + 3, timeout);
+        if (ready < 0 && errno != EINTR) {
+            s->rc = idm_fail_errno(s->err, IDM_E_STORAGE, "serve", errno);
+            return false;
+        }
+        if (ready <= 0)
+            continue;
+        if (fds[IDM_SIGND_CLIENTS + 1].revents)
+            return false;
+        attend(s, fds);
+        if (fds[IDM_SIGND_CLIENTS].revents)
+            open_door(s);
+    }
 }
 
 int idm_signd_serve(const struct idm_door *door, struct idm_keyring *ring,
                     struct idm_worker *worker, int stop, struct idm_error *err)
 {
     struct server *s = calloc(1, sizeof *s);
-    struct pollfd fds[IDM_SIGND_CLIENTS + 3];
-    int rc = 0;
     if (!s)
         return idm_fail(err, IDM_E_MEMORY, "serve", "out of memory");
-    s->door = door;
-    s->ring = ring;
-    s->worker = worker;
+    *s = (struct server){.door = door, .ring = ring, .worker = worker, .stop = stop, .err = err};
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
         s->clients[i].fd = -1;
-    fds[IDM_SIGND_CLIENTS] = (struct pollfd){.fd = door->fd, .events = POLLIN};
-    fds[IDM_SIGND_CLIENTS + 1] = (struct pollfd){.fd = stop, .events = POLLIN};
-    fds[IDM_SIGND_CLIENTS + 2] = (struct pollfd){.fd = idm_worker_fd(worker), .events = POLLIN};
-    for (;;) {
-        bool put_off = watch(s, fds);
-        int ready = poll(fds, IDM_SIGND_CLIENTS + 3, timeout_of(s, put_off));
-        if (ready < 0 && errno != EINTR) {
-            rc = idm_fail_errno(err, IDM_E_STORAGE, "serve", errno);
-            break;
-        }
-        if (ready > 0 && fds[IDM_SIGND_CLIENTS + 1].revents)
-            break;
-        if (ready > 0)
-            attend(s, fds);
-        take_answer(s);
-        serve_all(s);
-        if (ready > 0 && fds[IDM_SIGND_CLIENTS].revents)
-            open_door(s);
-    }
+    int rc = idm_worker_run(worker, loop, s, err);
+    if (rc == 0)
+        rc = s->rc;
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
-        drop(&s->clients[i]);
+        drop(s, &s->clients[i]);
     free(s);
     return rc;
 }

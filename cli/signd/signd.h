@@ -5,7 +5,7 @@
  *                   root, or a member of       poll: a client that sends nothing, nonsense       │
  *                   [access] group             or too much costs nobody else anything            ▼
  *                                                                                              worker.c
- *                                                                                      a thread for the TPM
+ *                                                                                two threads: loop and TPM
  *
  * One process, one connection to the chip, one TPM command for a signature. In software mode it alone
  * reads the key file. What it signs it has hashed itself, and nothing that begins with idmode's label
@@ -95,31 +95,53 @@ uint32_t idm_keyring_wait(const struct idm_keyring *ring);
 int idm_keyring_tidy(struct idm_keyring *ring);
 void idm_keyring_free(struct idm_keyring *ring);
 
+/* ---- reply.c ---- */
+
+/* The reply to request `id` of the client behind fd. False: it does not take it, or is gone. */
+bool idm_signd_tell_signature(int fd, uint32_t id, const struct idm_signature *signature);
+bool idm_signd_tell_error(int fd, uint32_t id, const struct idm_error *err);
+
 /* ---- worker.c ---- */
 
+enum idm_told { IDM_TOLD_NOTHING, IDM_TOLD, IDM_TOLD_IN_VAIN };
+
 struct idm_worker_answer {
-    uint64_t number; /* what idm_worker_ask returned */
-    int rc;          /* TPM_BUSY and TPM_ABSENT may go away */
+    uint64_t number;    /* what idm_worker_ask returned */
+    enum idm_told told; /* the client has the signature; or it did not take it */
+    int rc;             /* TPM_BUSY and TPM_ABSENT may go away */
     struct idm_signature signature;
     struct idm_error error;
 };
 
 /* MEMORY. `ctx` is borrowed. */
-int idm_worker_start(struct idm_worker **ret, struct idm_active_ctx *ctx,
-                     struct idm_error *err) IDM_NODISCARD;
+int idm_worker_open(struct idm_worker **ret, struct idm_active_ctx *ctx,
+                    struct idm_error *err) IDM_NODISCARD;
+/* Runs loop(self) in one of two threads, never in both. It returns true when it has asked the chip
+ * (idm_worker_ask, idm_worker_lets_go), and is called again in the other thread at once; false when it is to end:
+ * then this returns too, after IDM_SIGND_STOP_MS at most. MEMORY: no threads, and loop was not called. */
+int idm_worker_run(struct idm_worker *worker, bool (*loop)(void *self), void *self,
+                   struct idm_error *err) IDM_NODISCARD;
 /* False: the chip is silent, its thread and what it uses stay until the process ends, which is to be by
  * _exit(2). NULL is fine. */
-bool idm_worker_stop(struct idm_worker *worker) IDM_NODISCARD;
+bool idm_worker_close(struct idm_worker *worker) IDM_NODISCARD;
+
+/* The rest is for the loop. */
 /* Readable when there is an answer. */
 int idm_worker_fd(const struct idm_worker *worker);
 /* Since when it works on a signature; 0: it is free. */
 int64_t idm_worker_asked_at(const struct idm_worker *worker);
-/* Only where it is free. A number for the request, never 0; both are copied. */
+/* Only where it is free. A number for the request, never 0; key and what are copied. A good signature goes to
+ * the client behind fd as the reply to its request `id` at once, so that it need not wait until the loop runs:
+ * fd stays open, and is told nothing else, until the answer was taken or idm_worker_forget said true. */
 uint64_t idm_worker_ask(struct idm_worker *worker, struct idm_active_key *key,
-                        const struct idm_to_sign *what);
+                        const struct idm_to_sign *what, int fd, uint32_t id);
+/* The client of what it works on is not told any more. False: it has been already, or nothing is worked on. */
+bool idm_worker_forget(struct idm_worker *worker);
 bool idm_worker_take(struct idm_worker *worker, struct idm_worker_answer *ret);
-/* What is loaded in the chip is flushed before the next signature. */
+/* What is loaded in the chip is to be flushed before the next signature. */
 void idm_worker_let_go(struct idm_worker *worker);
+/* Is that to be done, and the chip free for it? True: it is asked. */
+bool idm_worker_lets_go(struct idm_worker *worker);
 
 /* ---- server.c ---- */
 

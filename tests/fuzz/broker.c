@@ -35,7 +35,7 @@ static void as_request(const uint8_t *data, size_t size)
                    memcmp(data + head, IDM_LABEL_PREFIX, sizeof IDM_LABEL_PREFIX - 1) != 0);
     }
     if (client->fd >= 0)
-        drop(client);
+        drop(&server, client);
     (void)close(ends[1]);
 }
 
