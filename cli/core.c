@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* core.c - libexec/idmode/core: the program behind `idmode`, on the real device. */
+/* core.c - libexec/idmode/core: what `idmode` loads to do anything but `mode`, on the real device. */
+#include "cli/core.h"
+
 #include "backends/tpm/silence.h"
+#include "backends/tpm/tpm.h"
 #include "cli/cli.h"
 #include "cli/hooks/hooks.h"
 
@@ -10,10 +13,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int main(int argc, char **argv)
+int idm_core_main(int argc, char **argv)
 {
     if (!idm_options_open_standard())
         return IDM_EXIT_FAILED;
+    idm_tpm_prepare();
     if (argc > 1 && strcmp(argv[1], "hooks") == 0)
         return idm_hooks_main(argc - 1, argv + 1);
     if (!idm_tpm_outwait(&argc, &argv))
@@ -22,7 +26,9 @@ int main(int argc, char **argv)
      * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
     /* Its tables go with the process, and need not be taken down one by one before. */
     /* Without memory for its default context OpenSSL 3.0 follows a null pointer at its first use. */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) != 1 ||
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT |
+                                OPENSSL_INIT_NO_ADD_ALL_CIPHERS,
+                            NULL) != 1 ||
         OSSL_LIB_CTX_get0_global_default() == NULL) {
         (void)fputs("idmode: start: out of memory (try again)\n", stderr);
         return IDM_EXIT_FAILED;

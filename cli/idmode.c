@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* idmode.c - the program that everybody calls. `mode` it answers itself, from one file and with
- * nothing but libc loaded: agents ask often. Everything else it hands to libexec/idmode/core, which
- * lies beside it, or to libexec/idmode/attest, where that is installed. */
+ * nothing but libc loaded: agents ask often. For everything else it loads libexec/idmode/core, or becomes
+ * libexec/idmode/attest, where that is installed. */
+#include "cli/core.h"
 #include "cli/options.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -42,20 +45,44 @@ static int print_mode(const struct idm_options *options)
 }
 
 /* BUILD/bin/idmode → BUILD/libexec/idmode/core; /usr/bin/idmode → /usr/libexec/idmode/core */
-static int hand_over(char **argv, const char *program)
+static bool find(const char *part, char ret_path[2 * PATH_MAX])
 {
-    char path[2 * PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);
-    char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
-    if (slash) {
-        (void)snprintf(slash, PATH_MAX, "/../libexec/idmode/%s", program);
-        (void)execv(path, argv);
-    }
-    (void)fprintf(stderr, "idmode: start: libexec/idmode/%s: %m (install it)\n", program);
+    ssize_t length = readlink("/proc/self/exe", ret_path, PATH_MAX);
+    char *slash = length > 0 ? memrchr(ret_path, '/', (size_t)length) : NULL;
+    if (slash)
+        (void)snprintf(slash, PATH_MAX, "/../libexec/idmode/%s", part);
+    return slash != NULL;
+}
+
+static int missing(const char *part, const char *why)
+{
+    (void)fprintf(stderr, "idmode: start: libexec/idmode/%s: %s (install it)\n", part, why);
     return 5;
 }
 
-/* Is it perhaps for another program than core? */
+static int become_attest(char **argv)
+{
+    char path[2 * PATH_MAX];
+    if (find("attest", path))
+        (void)execv(path, argv);
+    return missing("attest", strerror(errno));
+}
+
+/* In this process: to start another program takes a small device as long as the rest of what this one does. */
+static int run_core(int argc, char **argv)
+{
+    char path[2 * PATH_MAX];
+    if (!find("core", path))
+        return missing("core", "/proc is not mounted");
+    void *core = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    __typeof__(idm_core_main) *core_main = NULL;
+    if (core)
+        *(void **)&core_main =
+            dlsym(core, "idm_core_main"); /* POSIX, dlsym: the cast it is made for */
+    return core_main ? core_main(argc, argv) : missing("core", dlerror());
+}
+
+/* Is it perhaps not for core? */
 static bool may_be_elsewhere(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
@@ -67,7 +94,7 @@ static bool may_be_elsewhere(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct idm_options options;
-    const char *program = "core";
+    bool attests = false;
     if (!idm_options_open_standard())
         return 5;
     if (may_be_elsewhere(argc, argv)) {
@@ -83,7 +110,7 @@ int main(int argc, char **argv)
         const char *word = options.words ? options.word[0] : "";
         int rc = -1;
         if (strcmp(word, "attest") == 0)
-            program = word;
+            attests = true;
         else if (strcmp(word, "mode") == 0 && options.words == 1 && !options.help &&
                  !options.version)
             rc = idm_options_fit(&options, word) ? print_mode(&options) : idm_options_misused(argv);
@@ -91,5 +118,5 @@ int main(int argc, char **argv)
         if (rc >= 0)
             return rc;
     }
-    return hand_over(argv, program);
+    return attests ? become_attest(argv) : run_core(argc, argv);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tell.c - starts `core hooks` once the lock is free, where there are hooks, and waits for
+/* tell.c - starts `idmode hooks` once the lock is free, where there are hooks, and waits for
  * nothing: neither this program's exit nor who reads its output is delayed by a hook. */
 #include "cli/cli.h"
 

@@ -6,7 +6,7 @@ set(IDM_UNIT_DIR lib/systemd/system CACHE STRING "where systemd's units go (Debi
 
 # idmode looks for ../libexec/idmode/core and attest, the first for bootenv beside it.
 install(TARGETS idmode idmode-signd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS core attest bootenv RUNTIME DESTINATION libexec/idmode)
+install(TARGETS core attest bootenv RUNTIME DESTINATION libexec/idmode LIBRARY DESTINATION libexec/idmode)
 foreach(program idmode-watch idmode-verify)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

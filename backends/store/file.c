@@ -138,7 +138,7 @@ int idm_store_read(struct idm_store *store, enum idm_file file, struct idm_bytes
 {
     char what[160];
     describe(store, "read", file, what);
-    _cleanup_close_ int dir = idm_place_open(store, files[file].place, false);
+    int dir = idm_place_dir(store, files[file].place, false);
     if (dir < 0)
         return fail_directory(-dir, IDM_E_UNREADABLE, what, err);
     return read_regular(dir, files[file].name, what, ret, err);
@@ -240,7 +240,7 @@ int idm_store_write(struct idm_store *store, enum idm_file file, const void *dat
     int r = idm_remount_begin(store, files[file].place, &remount, err);
     if (r < 0)
         return r;
-    _cleanup_close_ int dir = idm_place_open(store, files[file].place, true);
+    int dir = idm_place_dir(store, files[file].place, true);
     if (dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP)
         return fail_directory(-dir, IDM_E_STORAGE, what, err);
     if (dir < 0)
@@ -328,9 +328,9 @@ int idm_store_remove(struct idm_store *store, enum idm_file file, struct idm_err
     enum idm_place place = files[file].place;
     describe(store, "remove", file, what);
     idm_store_sweep(store);
-    _cleanup_close_ int dir = idm_place_open(store, place, false);
+    int dir = idm_place_dir(store, place, false);
     if (dir == -ENOENT && place != idm_place_base(place)) {
-        _cleanup_close_ int base = idm_place_open(store, idm_place_base(place), false);
+        int base = idm_place_dir(store, idm_place_base(place), false);
         if (base >= 0)
             return 0;
     }

@@ -88,17 +88,47 @@ int idm_place_open_run(int root_fd, bool make)
     return open_or_make(run, places[IDM_RUN].name, places[IDM_RUN].mode, make, false);
 }
 
-int idm_place_open(struct idm_store *store, enum idm_place place, bool make)
+static int keep(struct idm_store *store, enum idm_place place, int fd)
 {
+    idm_close_fd(&store->dirs[place]);
+    store->dirs[place] = fd < 0 ? -1 : fd;
+    return fd;
+}
+
+/* One that was removed meanwhile is none. */
+static bool is_there(int fd)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+int idm_place_dir(struct idm_store *store, enum idm_place place, bool make)
+{
+    if (is_there(store->dirs[place]))
+        return store->dirs[place];
     if (place == IDM_RUN)
-        return idm_place_open_run(store->root_fd, make);
-    _cleanup_close_ int base = open_base(store->root_fd, base_path(store, place));
-    if (base < 0 || !places[place].name) {
-        int fd = base;
-        base = -1;
-        return fd;
-    }
-    return open_or_make(base, places[place].name, places[place].mode, make, true);
+        return keep(store, place, idm_place_open_run(store->root_fd, make));
+    if (!places[place].name)
+        return keep(store, place, open_base(store->root_fd, base_path(store, place)));
+    int base = idm_place_dir(store, places[place].base, false);
+    if (base < 0)
+        return base;
+    return keep(store, place,
+                open_or_make(base, places[place].name, places[place].mode, make, true));
+}
+
+/* Those at and below `base`. */
+static void forget(struct idm_store *store, enum idm_place base)
+{
+    for (int place = 0; place < IDM_PLACES; place++)
+        if (places[place].base == base)
+            idm_close_fd(&store->dirs[place]);
+}
+
+void idm_place_forget(struct idm_store *store)
+{
+    for (int place = 0; place < IDM_PLACES; place++)
+        idm_close_fd(&store->dirs[place]);
 }
 
 bool idm_place_fd_is_mount(int fd)
@@ -116,7 +146,7 @@ bool idm_place_fd_is_mount(int fd)
 
 bool idm_store_place_is_mount(struct idm_store *store, enum idm_place place)
 {
-    _cleanup_close_ int fd = idm_place_open(store, place, false);
+    int fd = idm_place_dir(store, place, false);
     return fd >= 0 && idm_place_fd_is_mount(fd);
 }
 
@@ -205,7 +235,9 @@ static bool parent_exists(struct idm_store *store, const char *path)
 static enum idm_place_state base_state(struct idm_store *store, enum idm_place place)
 {
     const char *path = base_path(store, place);
-    _cleanup_close_ int fd = open_base(store->root_fd, path);
+    forget(store, place);
+    _cleanup_close_ int run = place == IDM_RUN ? open_base(store->root_fd, path) : -1;
+    int fd = place == IDM_RUN ? run : idm_place_dir(store, place, false);
     if (fd < 0 && fd != -ENOENT)
         return IDM_PLACE_UNREADABLE;
     if (fd < 0) {
@@ -228,7 +260,7 @@ enum idm_place_state idm_store_place_state(struct idm_store *store, enum idm_pla
         return state;
     if (state != IDM_PLACE_PROVEN)
         return state == IDM_PLACE_UNREADABLE ? state : IDM_PLACE_UNPROVEN;
-    _cleanup_close_ int fd = idm_place_open(store, place, false);
+    int fd = idm_place_dir(store, place, false);
     if (fd == -ENOENT)
         return IDM_PLACE_MISSING;
     if (fd < 0)
@@ -241,26 +273,23 @@ enum idm_place_state idm_store_place_state(struct idm_store *store, enum idm_pla
 
 /* ---- room -------------------------------------------------------------------------------------*/
 
-static int open_nearest(struct idm_store *store, enum idm_place place)
+static int nearest(struct idm_store *store, enum idm_place place)
 {
-    int fd = idm_place_open(store, place, false);
-    if (fd == -ENOENT && places[place].name)
-        fd = open_base(store->root_fd, base_path(store, place));
-    if (fd == -ENOENT && place == IDM_RUN)
-        fd = open_base(store->root_fd, "/");
-    return fd;
+    int fd = idm_place_dir(store, place, false);
+    if (fd == -ENOENT && place != places[place].base)
+        fd = idm_place_dir(store, places[place].base, false);
+    return fd == -ENOENT && place == IDM_RUN ? store->root_fd : fd;
 }
 
 enum idm_room idm_store_place_room(struct idm_store *store, enum idm_place place, size_t size)
 {
-    _cleanup_close_ int fd = open_nearest(store, place);
+    int fd = nearest(store, place);
     struct statvfs fs;
     if (fd < 0 || fstatvfs(fd, &fs) < 0)
         return IDM_ROOM_READ_ONLY;
     if (fs.f_flag & ST_RDONLY) {
         bool opens = store->settings->config_remount && places[place].base == IDM_CONFIG;
-        _cleanup_close_ int base =
-            opens ? open_base(store->root_fd, base_path(store, place)) : -ENOENT;
+        int base = opens ? idm_place_dir(store, places[place].base, false) : -ENOENT;
         if (base < 0 || !idm_place_fd_is_mount(base))
             return IDM_ROOM_READ_ONLY;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* place.h - inside the store: its handle and its directories.
  *
- * Functions that open return a descriptor that the caller owns, or a negative errno.
+ * Directories are opened once and kept: by path, each read and each write would look for them again.
  */
 #ifndef IDM_BACKENDS_STORE_PLACE_H
 #define IDM_BACKENDS_STORE_PLACE_H
@@ -13,18 +13,24 @@
 struct idm_store {
     int root_fd;
     char *root; /* as given, for messages */
+    /* By place; -1: not opened. Opened anew where the state of a place is asked for: the directory that was
+     * proven to be on the right file system is the one that is read and written from then on. */
+    int dirs[IDM_PLACES];
     const struct idm_settings *settings;
     bool mounts_known; /* `mounts` has been read */
     struct idm_mounts mounts;
     bool swept; /* leftovers of a power cut have been looked for */
 };
 
-/* Directory of `place`; with `make` idmode's own ones are made when missing (PERSIST_OURS 0700,
- * others 0755 whatever the umask) and their parent is synced. -ENOENT: it is not there; -ENOTDIR: a
- * link or file is in its place. */
-int idm_place_open(struct idm_store *store, enum idm_place place, bool make);
+/* Directory of `place`, the store's own descriptor or a negative errno; with `make` idmode's own ones are made
+ * when missing (PERSIST_OURS 0700, others 0755 whatever the umask) and their parent is synced. -ENOENT: it is
+ * not there; -ENOTDIR: a link or file is in its place. */
+int idm_place_dir(struct idm_store *store, enum idm_place place, bool make);
 
-/* The same for ROOT/run/idmode, without a store; makes ROOT/run too. */
+/* Closes them all. */
+void idm_place_forget(struct idm_store *store);
+
+/* ROOT/run/idmode, without a store; makes ROOT/run too. The caller owns the descriptor. */
 int idm_place_open_run(int root_fd, bool make);
 
 /* Path as a message shows it: ROOT, directory, and "/" name when name is not NULL; cut to size. */

@@ -62,14 +62,13 @@ int idm_remount_begin(struct idm_store *store, enum idm_place place, struct idm_
 {
     if (!store->settings->config_remount || idm_place_base(place) != IDM_CONFIG)
         return 0;
-    int fd = idm_place_open(store, IDM_CONFIG, false);
+    int dir = idm_place_dir(store, IDM_CONFIG, false);
     /* not there, writable, or not a mount of its own: the change itself says what is wrong */
-    if (fd < 0 || !is_read_only(fd) || !idm_place_fd_is_mount(fd)) {
-        idm_close_fd(&fd);
+    if (dir < 0 || !is_read_only(dir) || !idm_place_fd_is_mount(dir))
         return 0;
-    }
     unsigned long restore = 0;
-    int r = open_mount(fd, &restore);
+    int fd = fcntl(dir, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int r = fd < 0 ? -errno : open_mount(fd, &restore);
     if (r < 0) {
         char what[160] = "remount read-write ";
         idm_close_fd(&fd);

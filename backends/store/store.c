@@ -17,6 +17,8 @@ int idm_store_open(struct idm_store **ret, const char *root, const struct idm_se
         return idm_fail(err, IDM_E_MEMORY, what, "out of memory");
     }
     *store = (struct idm_store){.root = copy, .settings = settings};
+    for (int place = 0; place < IDM_PLACES; place++)
+        store->dirs[place] = -1;
     store->root_fd = idm_inroot_root(root);
     if (store->root_fd < 0) {
         int r = idm_fail_errno(err, IDM_E_UNREADABLE, what, errno);
@@ -31,6 +33,7 @@ void idm_store_close(struct idm_store *store)
 {
     if (!store)
         return;
+    idm_place_forget(store);
     idm_close_fd(&store->root_fd);
     idm_mounts_free(&store->mounts);
     free(store->root);
@@ -48,7 +51,7 @@ static bool any_leftover(int dir, enum idm_place place)
 
 static void sweep_place(struct idm_store *store, enum idm_place place)
 {
-    _cleanup_close_ int dir = idm_place_open(store, place, false);
+    int dir = idm_place_dir(store, place, false);
     _cleanup_remount_ struct idm_remount remount = IDM_REMOUNT_NONE;
     if (dir < 0 || !any_leftover(dir, place) || idm_remount_begin(store, place, &remount, NULL) < 0)
         return;
@@ -72,7 +75,7 @@ void idm_store_sweep(struct idm_store *store)
 int idm_store_page(struct idm_store *store, unsigned int mode, uint32_t epoch,
                    struct idm_error *err)
 {
-    _cleanup_close_ int dir = idm_place_open(store, IDM_RUN, true);
+    int dir = idm_place_dir(store, IDM_RUN, true);
     if (dir < 0)
         return idm_fail_errno(err, IDM_E_STORAGE, "publish the mode page", -dir);
     return idm_page_publish(dir, mode, epoch, err);

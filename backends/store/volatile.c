@@ -65,7 +65,7 @@ static bool upper_in_memory(int overlay)
 
 bool idm_store_place_is_volatile(struct idm_store *store, enum idm_place place)
 {
-    _cleanup_close_ int fd = idm_place_open(store, place, false);
+    int fd = idm_place_dir(store, place, false);
     if (fd < 0)
         return false;
     return in_memory(fd) || (has_magic(fd, OVERLAYFS_SUPER_MAGIC) && upper_in_memory(fd));

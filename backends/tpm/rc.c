@@ -86,6 +86,11 @@ static int meaning_of(struct idm_tpm *tpm, TSS2_RC rc, const char **ret_todo)
     return IDM_E_TPM_OTHER;
 }
 
+void idm_tpm_prepare(void)
+{
+    (void)Tss2_RC_Decode(TSS2_RC_SUCCESS);
+}
+
 int idm_tpm_fail(struct idm_tpm *tpm, TSS2_RC rc, const char *what, struct idm_error *err)
 {
     const char *todo = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hooks.h - `libexec/idmode/core hooks`: tells the programs of /etc/idmode/hooks.d that something changed.
+/* hooks.h - `idmode hooks`: tells the programs of /etc/idmode/hooks.d that something changed.
  *
- *     idmode … ─► its lock is free again ─► starts `core hooks`, does not wait ─► exits
+ *     idmode … ─► its lock is free again ─► starts `idmode hooks`, does not wait ─► exits
  *
  *     hooks   run/idmode/status.json ──┐
  *             run/idmode/hooks.json ───┼─► differ? ─► each hook in order ─► hooks.json, then told
@@ -36,7 +36,7 @@
 
 /* ---- main.c ---- */
 
-/* What `core hooks` does; argv[0] is "hooks". 0, 2 for wrong words, 5 where the hooks could not be told.
+/* What `idmode hooks` does; argv[0] is "hooks". 0, 2 for wrong words, 5 where the hooks could not be told.
  * Neither OpenSSL nor the TSS is used. */
 int idm_hooks_main(int argc, char **argv);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* main.c - `core hooks`, started by idmode when it has published. */
+/* main.c - `idmode hooks`, started by idmode when it has published. */
 #include "cli/hooks/hooks.h"
 
 #include "backends/store/place.h"
@@ -61,7 +61,7 @@ static void work(struct idm_hooks *hooks, bool here)
 
 static int usage(void)
 {
-    (void)fputs("usage: core hooks [--root DIR] [--config FILE] [--tcti STRING] [here]\n"
+    (void)fputs("usage: idmode hooks [--root DIR] [--config FILE] [--tcti STRING] [here]\n"
                 "Tells the programs of [hooks] directory what changed since they were told last.\n"
                 "idmode starts it; \"here\": not as a unit of systemd of its own.\n",
                 stderr);

@@ -17,7 +17,7 @@
 #define BARE          IDM_TEST_BUILD_DIR "/bin/idm-bare"
 #define DEVICE_KEY    "0x81020000" /* the defaults of [tpm] device-handle and counter-index */
 #define COUNTER_INDEX "0x01821D01"
-#define ROUNDS        61 /* odd: the median is one of them */
+#define ROUNDS        201 /* odd: the median is one of them */
 #define SLOW_ROUNDS   11
 #define SHIM          IDM_TEST_BUILD_DIR "/tests/tcti_shim.so"
 #define PATH          IDM_DEVICE_PATH_SIZE

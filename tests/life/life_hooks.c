@@ -327,7 +327,7 @@ static void tell_under_systemd(const char *start)
           "unshare -m sh -ec 'mount -t tmpfs none /run; mkdir -p /run/systemd/system /run/idmode\n"
           "cp status.json /run/idmode; mount --bind fake/systemd-run "
           "/usr/bin/systemd-run\n" IDM_TEST_BUILD_DIR
-          "/libexec/idmode/core hooks --config $BASE/conf; cp /run/idmode/trace trace'",
+          "/bin/idmode hooks --config $BASE/conf; cp /run/idmode/trace trace'",
           start);
 }
 
@@ -343,7 +343,7 @@ Test(hooks, have_a_unit_of_their_own_under_systemd)
     tell_under_systemd("while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"");
     shell(0, "[ \"$(cat out)\" = \"tpm $BASE/conf\" ]; [ -s persist/idmode/told ]");
     shell(0, "grep -q -e '--no-block --collect .* -- " IDM_TEST_BUILD_DIR
-             "/libexec/idmode/core hooks --config .*/conf .*here$' args || { cat args; cat "
+             "/bin/idmode hooks --config .*/conf .*here$' args || { cat args; cat "
              "fake/systemd-run; exit 1; }");
 
     /* a manager that will not: told from where we are */

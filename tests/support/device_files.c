@@ -118,7 +118,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
-/* A program that nobody waits for (`core hooks`) may still write there: what it makes goes with it, in another
+/* A program that nobody waits for (`idmode hooks`) may still write there: what it makes goes with it, in another
  * attempt. On a device the power would have ended it. */
 #define ATTEMPTS 1000
 #define PAUSE_NS 10000000L /* 10 ms */
