@@ -3,7 +3,6 @@
 #include "cli/core.h"
 
 #include "backends/tpm/silence.h"
-#include "backends/tpm/tpm.h"
 #include "cli/cli.h"
 #include "cli/hooks/hooks.h"
 
@@ -17,7 +16,6 @@ int idm_core_main(int argc, char **argv)
 {
     if (!idm_options_open_standard())
         return IDM_EXIT_FAILED;
-    idm_tpm_prepare();
     if (argc > 1 && strcmp(argv[1], "hooks") == 0)
         return idm_hooks_main(argc - 1, argv + 1);
     if (!idm_tpm_outwait(&argc, &argv))

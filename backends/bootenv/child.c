@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -113,6 +114,9 @@ static int start(char *const argv[], struct idm_child *child)
         become(argv, child->environment, &pipes, parent);
     int failed = errno;
     if (child->pid > 0) {
+        /* Now, not when we first wait for something: once it runs, its exec moves it to a processor that has nothing
+         * to do, if there is one, and both go on. */
+        (void)sched_yield();
         (void)setpgid(child->pid, child->pid);
         child->out = pipes.out[0];
         child->err = pipes.err[0];

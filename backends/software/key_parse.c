@@ -151,39 +151,55 @@ static int decode_key(const struct idm_pem_block *block, const char *what, EVP_P
     return 0;
 }
 
-static int decode_parameters(const struct idm_pem_block *block, const char *what, EVP_PKEY **ret,
-                             struct idm_error *err)
+/* Do they name the curve of `key` by its object identifier, as all but very old files do? For that alone
+ * OpenSSL need not make another key of them. */
+static bool name_curve_of(const struct idm_bytes *parameters, const EVP_PKEY *key)
 {
-    const uint8_t *at = block->der.data;
-    if (block->encrypted)
-        return idm_fail(err, IDM_E_CORRUPT, what, "the EC PARAMETERS block is damaged");
-    _cleanup_pkey_ EVP_PKEY *parameters =
-        d2i_KeyParams(EVP_PKEY_EC, NULL, &at, (long)block->der.size);
-    if (!parameters || at != block->der.data + block->der.size)
+    char name[64] = "";
+    const ASN1_OBJECT *curve = NULL;
+    if (EVP_PKEY_get_group_name(key, name, sizeof name, NULL) == 1)
+        curve = OBJ_nid2obj(OBJ_sn2nid(name));
+    size_t size = curve ? OBJ_length(curve) : 0;
+    return size > 0 && size < 128 && parameters->size == 2 + size &&
+           parameters->data[0] == V_ASN1_OBJECT && parameters->data[1] == size &&
+           memcmp(parameters->data + 2, OBJ_get0_data(curve), size) == 0;
+}
+
+static int check_parameters(const struct idm_bytes *der, const char *what, const EVP_PKEY *key,
+                            struct idm_error *err)
+{
+    const uint8_t *at = der->data;
+    if (name_curve_of(der, key))
+        return 0;
+    _cleanup_pkey_ EVP_PKEY *parameters = d2i_KeyParams(EVP_PKEY_EC, NULL, &at, (long)der->size);
+    if (!parameters || at != der->data + der->size)
         return idm_ossl_corrupt(err, what, "the EC PARAMETERS block is damaged");
-    *ret = parameters;
-    parameters = NULL;
+    if (EVP_PKEY_parameters_eq(parameters, key) != 1)
+        return idm_ossl_corrupt(err, what, "the EC PARAMETERS block is not the key's");
     return 0;
 }
 
 /* One block of the file into *parameters or *key; each at most once, in this order. */
-static int take_block(const struct idm_pem_block *block, const char *what, EVP_PKEY **parameters,
+static int take_block(struct idm_pem_block *block, const char *what, struct idm_bytes *parameters,
                       EVP_PKEY **key, struct idm_error *err)
 {
     if (*key)
         return idm_fail(err, IDM_E_CORRUPT, what, "more than one private key, or data behind it");
     if (strcmp(block->label, "EC PARAMETERS") != 0)
         return decode_key(block, what, key, err);
-    if (*parameters)
+    if (parameters->data)
         return idm_fail(err, IDM_E_CORRUPT, what, "more than one EC PARAMETERS block");
-    return decode_parameters(block, what, parameters, err);
+    if (block->encrypted || block->der.size == 0)
+        return idm_fail(err, IDM_E_CORRUPT, what, "the EC PARAMETERS block is damaged");
+    idm_bytes_move(parameters, &block->der);
+    return 0;
 }
 
 int idm_key_parse(const struct idm_bytes *pem, const char *what, EVP_PKEY **ret,
                   struct idm_error *err)
 {
     _cleanup_pem_block_ struct idm_pem_block block = {0};
-    _cleanup_pkey_ EVP_PKEY *parameters = NULL;
+    _cleanup_bytes_ struct idm_bytes parameters = {0};
     _cleanup_pkey_ EVP_PKEY *key = NULL;
     struct idm_pem_cursor cursor = {.at = (const char *)pem->data, .left = pem->size};
     for (;;) {
@@ -199,8 +215,9 @@ int idm_key_parse(const struct idm_bytes *pem, const char *what, EVP_PKEY **ret,
     if (!key)
         return idm_fail(err, IDM_E_CORRUPT, what,
                         pem->size ? "no private key in it" : "the file is empty");
-    if (parameters && EVP_PKEY_parameters_eq(parameters, key) != 1)
-        return idm_ossl_corrupt(err, what, "the EC PARAMETERS block is not the key's");
+    int r = parameters.data ? check_parameters(&parameters, what, key, err) : 0;
+    if (r < 0)
+        return r;
     *ret = key;
     key = NULL;
     return 0;

@@ -2,7 +2,6 @@
 #include "backends/tpm/internal.h"
 
 #include <stdio.h>
-#include <tss2/tss2_rc.h>
 
 /* Part 2, 6.6: bits of a format 1 code that are not handle, parameter or session number. */
 #define FORMAT1_MASK 0xbfu
@@ -32,25 +31,56 @@ bool idm_rc_busy(uint32_t code)
            code == TPM2_RC_NV_RATE || code == TPM2_RC_NV_UNAVAILABLE;
 }
 
-/* One response code, our error, and what to do about it. */
+/* One response code (part 2, 6.6.3), our error, and what to do about it. */
 static const struct {
     uint32_t code;
     int error;
+    const char *name;
     const char *todo;
 } meanings[] = {
-    {TPM2_RC_LOCKOUT, IDM_E_TPM_LOCKED, "wait, or reset the lockout (tpm2_dictionarylockout)"},
-    {TPM2_RC_BAD_AUTH, IDM_E_TPM_OWNED, "give the owner's authorisation in owner-auth-file"},
-    {TPM2_RC_AUTH_FAIL, IDM_E_TPM_OWNED, "give the owner's authorisation in owner-auth-file"},
-    {TPM2_RC_DISABLED, IDM_E_TPM_OWNED, "the command is disabled in this TPM"},
-    {TPM2_RC_NV_SPACE, IDM_E_TPM_FULL, "remove persistent objects that nobody needs"},
-    {TPM2_RC_NV_DEFINED, IDM_E_TPM_TAKEN, "configure another handle or index"},
-    {TPM2_RC_HANDLE, IDM_E_TPM_EMPTY, NULL},
-    {TPM2_RC_RANGE, IDM_E_TPM_OTHER, "handles from 0x81800000 belong to the platform"},
-    {TPM2_RC_OBJECT_MEMORY, IDM_E_TPM_BUSY, "use /dev/tpmrm0 or tpm2-abrmd: others fill the chip"},
-    {TPM2_RC_SESSION_MEMORY, IDM_E_TPM_BUSY, "use /dev/tpmrm0 or tpm2-abrmd: others fill the chip"},
-    {TPM2_RC_SESSION_HANDLES, IDM_E_TPM_BUSY,
-     "use /dev/tpmrm0 or tpm2-abrmd: others fill the chip"},
+#define ROW(name, error, todo)                                                                     \
+    {                                                                                              \
+        TPM2_RC_##name, error, "TPM_RC_" #name, todo                                               \
+    }
+#define CROWDED "use /dev/tpmrm0 or tpm2-abrmd: others fill the chip"
+    ROW(LOCKOUT, IDM_E_TPM_LOCKED, "wait, or reset the lockout (tpm2_dictionarylockout)"),
+    ROW(BAD_AUTH, IDM_E_TPM_OWNED, "give the owner's authorisation in owner-auth-file"),
+    ROW(AUTH_FAIL, IDM_E_TPM_OWNED, "give the owner's authorisation in owner-auth-file"),
+    ROW(DISABLED, IDM_E_TPM_OWNED, "the command is disabled in this TPM"),
+    ROW(NV_SPACE, IDM_E_TPM_FULL, "remove persistent objects that nobody needs"),
+    ROW(NV_DEFINED, IDM_E_TPM_TAKEN, "configure another handle or index"),
+    ROW(HANDLE, IDM_E_TPM_EMPTY, NULL),
+    ROW(RANGE, IDM_E_TPM_OTHER, "handles from 0x81800000 belong to the platform"),
+    ROW(OBJECT_MEMORY, IDM_E_TPM_BUSY, CROWDED),
+    ROW(SESSION_MEMORY, IDM_E_TPM_BUSY, CROWDED),
+    ROW(SESSION_HANDLES, IDM_E_TPM_BUSY, CROWDED),
+    ROW(RETRY, IDM_E_TPM_BUSY, NULL),
+    ROW(YIELDED, IDM_E_TPM_BUSY, NULL),
+    ROW(TESTING, IDM_E_TPM_BUSY, NULL),
+    ROW(NV_RATE, IDM_E_TPM_BUSY, NULL),
+    ROW(NV_UNAVAILABLE, IDM_E_TPM_BUSY, NULL),
+    ROW(FAILURE, IDM_E_TPM_OTHER, NULL),
+    ROW(INITIALIZE, IDM_E_TPM_OTHER, NULL),
+    ROW(COMMAND_CODE, IDM_E_TPM_OTHER, NULL),
+    ROW(INTEGRITY, IDM_E_TPM_OTHER, NULL),
+    ROW(SENSITIVE, IDM_E_TPM_OTHER, NULL),
+    ROW(VALUE, IDM_E_TPM_OTHER, NULL),
+    ROW(TYPE, IDM_E_TPM_OTHER, NULL),
+    ROW(SCHEME, IDM_E_TPM_OTHER, NULL),
+    ROW(CURVE, IDM_E_TPM_OTHER, NULL),
+    ROW(KEY, IDM_E_TPM_OTHER, NULL),
+    ROW(ATTRIBUTES, IDM_E_TPM_OTHER, NULL),
+    ROW(HIERARCHY, IDM_E_TPM_OTHER, NULL),
+    ROW(SIZE, IDM_E_TPM_OTHER, NULL),
+    ROW(BINDING, IDM_E_TPM_OTHER, NULL),
+    ROW(POLICY_FAIL, IDM_E_TPM_OTHER, NULL),
+    ROW(NV_LOCKED, IDM_E_TPM_OTHER, NULL),
+    ROW(NV_UNINITIALIZED, IDM_E_TPM_OTHER, NULL),
+    ROW(EXCLUSIVE, IDM_E_TPM_OTHER, NULL),
+#undef CROWDED
+#undef ROW
 };
+#define MEANINGS (sizeof meanings / sizeof meanings[0])
 
 /* Part 1, 12.4: in failure mode only GetTestResult and GetCapability still answer. */
 static bool failure_confirmed(struct idm_tpm *tpm)
@@ -77,7 +107,7 @@ static int meaning_of(struct idm_tpm *tpm, TSS2_RC rc, const char **ret_todo)
         *ret_todo = "switch the power off and on; if it stays, the chip is broken";
         return IDM_E_TPM_FAILED;
     }
-    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++) {
+    for (size_t i = 0; i < MEANINGS; i++) {
         if (meanings[i].code == code) {
             *ret_todo = meanings[i].todo;
             return meanings[i].error;
@@ -86,16 +116,38 @@ static int meaning_of(struct idm_tpm *tpm, TSS2_RC rc, const char **ret_todo)
     return IDM_E_TPM_OTHER;
 }
 
-void idm_tpm_prepare(void)
+/* libtss2-rc has a sentence for each code, but is one more library at every boot. */
+static void describe(TSS2_RC rc, char *ret_text, size_t size)
 {
-    (void)Tss2_RC_Decode(TSS2_RC_SUCCESS);
+    static const struct {
+        TSS2_RC layer;
+        const char *name;
+    } layers[] = {{TSS2_RESMGR_RC_LAYER, "the resource manager"},
+                  {TSS2_TCTI_RC_LAYER, "the TCTI"},
+                  {TSS2_ESAPI_RC_LAYER, "ESAPI"},
+                  {TSS2_SYS_RC_LAYER, "SAPI"},
+                  {TSS2_MU_RC_LAYER, "marshalling"}};
+    const char *who = from_tpm(rc) ? "the TPM" : "tpm2-tss";
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
+        if (layers[i].layer == (rc & TSS2_RC_LAYER_MASK))
+            who = layers[i].name;
+    for (size_t i = 0; from_tpm(rc) && i < MEANINGS; i++) {
+        if (meanings[i].code == idm_rc_code(rc)) {
+            (void)snprintf(ret_text, size, "%s answers %s (0x%x)", who, meanings[i].name, rc);
+            return;
+        }
+    }
+    (void)snprintf(ret_text, size, "%s answers 0x%x (tpm2_rc_decode has a sentence for it)", who,
+                   rc);
 }
 
 int idm_tpm_fail(struct idm_tpm *tpm, TSS2_RC rc, const char *what, struct idm_error *err)
 {
     const char *todo = NULL;
+    char text[120];
     int code = meaning_of(tpm, rc, &todo);
-    (void)idm_fail(err, code, what, "%s (0x%x)", Tss2_RC_Decode(rc), rc);
+    describe(rc, text, sizeof text);
+    (void)idm_fail(err, code, what, "%s", text);
     if (todo)
         (void)idm_advise(err, "%s", todo);
     if (err)

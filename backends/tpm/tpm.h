@@ -21,11 +21,6 @@
 
 struct idm_tpm;
 
-/* For a program that was loaded by another one (dlopen(3)), before it does anything: libtss2-rc keeps its texts in
- * thread-local memory, which glibc makes at its first use, and ends the process where there is none. Better now
- * than when an error is to be told. */
-void idm_tpm_prepare(void);
-
 /* Allocates; no TPM traffic until the first command. `root` is copied, `settings` borrowed until
  * idm_tpm_free. MEMORY. */
 int idm_tpm_open(struct idm_tpm **ret, const char *root, const struct idm_settings *settings,

@@ -275,11 +275,39 @@ Test(store_file, the_configured_directory_may_be_a_link_but_not_out_of_the_root)
     cr_expect(holds("/mnt/config/idmode/record", "absolute"));
     cr_assert_eq(unlink(at("/config")), 0);
     cr_assert_eq(symlink("../../../../../../mnt/config", at("/config")), 0);
+    cr_expect_eq(idm_store_place_state(store, IDM_CONFIG), IDM_PLACE_PROVEN);
     cr_expect_eq(write_text(IDM_F_CONFIG_CERT, "clamped"), 0, "%s", err.why);
     cr_expect(holds("/mnt/config/device.cert.pem", "clamped"));
     cr_assert_eq(unlink(at("/config")), 0);
     cr_assert_eq(symlink("/proc/self/root/tmp", at("/config")), 0);
+    cr_expect_eq(idm_store_place_state(store, IDM_CONFIG), IDM_PLACE_UNREADABLE);
     cr_expect_eq(write_text(IDM_F_CONFIG_CERT, "out"), IDM_E_STORAGE);
+}
+
+/* A directory is opened when it is proven, or first used, and kept until it is proven again or gone. */
+Test(store_file, what_was_proven_is_what_is_used)
+{
+    make_dir("/mnt/a/idmode");
+    make_dir("/mnt/b");
+    cr_assert_eq(rmdir(at("/config")), 0);
+    cr_assert_eq(symlink("/mnt/a", at("/config")), 0);
+    cr_expect_eq(idm_store_place_state(store, IDM_CONFIG_OURS), IDM_PLACE_PROVEN);
+    cr_assert_eq(unlink(at("/config")), 0);
+    cr_assert_eq(symlink("/mnt/b", at("/config")), 0);
+    cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "proven"), 0, "%s", err.why);
+    cr_expect_eq(write_text(IDM_F_CONFIG_CERT, "proven"), 0, "%s", err.why);
+    cr_expect(holds("/mnt/a/idmode/record", "proven"));
+    cr_expect(holds("/mnt/a/device.cert.pem", "proven"));
+    cr_expect_not(there("/mnt/b/device.cert.pem"));
+    cr_expect_eq(idm_store_place_state(store, IDM_CONFIG_OURS), IDM_PLACE_MISSING);
+    cr_expect_eq(read_code(IDM_F_CONFIG_RECORD), IDM_E_UNREADABLE);
+    cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "again"), 0, "%s", err.why);
+    cr_expect(holds("/mnt/b/idmode/record", "again"));
+    /* removed under our feet: made anew */
+    cr_assert_eq(unlink(at("/mnt/b/idmode/record")), 0);
+    cr_assert_eq(rmdir(at("/mnt/b/idmode")), 0);
+    cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "once more"), 0, "%s", err.why);
+    cr_expect(holds("/mnt/b/idmode/record", "once more"));
 }
 
 /* ---- power cuts -------------------------------------------------------------------------------*/

@@ -16,7 +16,7 @@ HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 readonly MODULES=(virtio_pci virtio_blk virtio_console ext4 crc32c_generic vfat nls_cp437 nls_ascii
     loop squashfs overlay tpm_tis)
 readonly PACKAGES=(systemd-sysv udev dbus kmod rauc rauc-service libubootenv-tool openssl libtss2-esys-3.0.2-0
-    libtss2-sys1 libtss2-mu0 libtss2-rc0 libtss2-tctildr0 libtss2-tcti-device0 libjansson4
+    libtss2-sys1 libtss2-mu0 libtss2-tctildr0 libtss2-tcti-device0 libjansson4
     libinotifytools0 libubootenv0.1)
 
 # What a device without people, swap and network file systems does not start. The processor is emulated:
