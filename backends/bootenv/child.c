@@ -269,7 +269,7 @@ int idm_child_run(char *const argv[], unsigned int limit_ms, struct idm_child_re
 {
     struct idm_child *child = NULL;
     int r = begin(argv, NULL, limit_ms, &child, err);
-    return r ? r : idm_child_end(child, ret, err);
+    return child ? idm_child_end(child, ret, err) : r;
 }
 
 int idm_child_do(char *const argv[], char *const environment[], unsigned int limit_ms,
@@ -277,5 +277,5 @@ int idm_child_do(char *const argv[], char *const environment[], unsigned int lim
 {
     struct idm_child *child = NULL;
     int r = begin(argv, environment, limit_ms, &child, err);
-    return r ? r : idm_child_end(child, ret, err);
+    return child ? idm_child_end(child, ret, err) : r;
 }

@@ -102,16 +102,21 @@ static bool is_there(int fd)
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
+static int base_dir(struct idm_store *store, enum idm_place base)
+{
+    if (is_there(store->dirs[base]))
+        return store->dirs[base];
+    return keep(store, base, open_base(store->root_fd, base_path(store, base)));
+}
+
 int idm_place_dir(struct idm_store *store, enum idm_place place, bool make)
 {
     if (is_there(store->dirs[place]))
         return store->dirs[place];
     if (place == IDM_RUN)
         return keep(store, place, idm_place_open_run(store->root_fd, make));
-    if (!places[place].name)
-        return keep(store, place, open_base(store->root_fd, base_path(store, place)));
-    int base = idm_place_dir(store, places[place].base, false);
-    if (base < 0)
+    int base = base_dir(store, places[place].base);
+    if (base < 0 || !places[place].name)
         return base;
     return keep(store, place,
                 open_or_make(base, places[place].name, places[place].mode, make, true));
