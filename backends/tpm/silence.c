@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* silence.c - a TPM that takes a command and never answers: a frozen resource manager, a dead emulator. No TCTI can
  * be trusted to keep a time limit (tcti-swtpm and tcti-mssim wait for ever whatever they are asked), so the program
- * itself gives up: an alarm starts it anew with the word "silent", and then it asks the TPM nothing.
+ * itself gives up: a timer starts it anew with the word "silent", and then it asks the TPM nothing.
  *
- *     core boot ─► TPM2_… ─► no answer ─► SIGALRM ─► exec: core silent boot ─► held, published
+ *     idmode boot ─► TPM2_… ─► no answer ─► signal ─► exec: idmode silent boot ─► held, published
  *
+ * The timer has a signal of its own: SIGALRM is the caller's, whose alarm(2) lives on through an exec.
  * For whatever was being changed that is a power cut, which every plan survives. */
 #include "backends/tpm/silence.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <tss2/tss2_tctildr.h>
 #include <unistd.h>
 
 /* The first word within this time, or within [tpm] wait where that is more. */
-#define FIRST_S 10u
+#define FIRST_S 10
 /* Any other: an RSA key takes a slow chip a minute. systemd gives a boot five. */
-#define LATER_S 120u
+#define LATER_S 120
 
 static char **again; /* argv of the next start; NULL: this program does not start anew */
+static timer_t timer;
 static bool silent;
 
 static void start_anew(int number)
@@ -37,22 +40,25 @@ static const char silent_word[] = "silent";
 static bool prepare_another_start(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = start_anew};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    if (sigaction(SIGRTMIN, &action, NULL) < 0 || timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+        return false;
     again = calloc((size_t)argc + 2, sizeof *again);
     if (!again)
         return false;
     again[0] = argv[0];
     again[1] = (char *)silent_word;
     memcpy(again + 2, argv + 1, (size_t)argc * sizeof *argv); /* with its NULL */
-    return sigaction(SIGALRM, &action, NULL) == 0;
+    return true;
 }
 
 bool idm_tpm_outwait(int *argc, char ***argv)
 {
-    sigset_t alarm_alone;
-    (void)sigemptyset(&alarm_alone);
-    (void)sigaddset(&alarm_alone, SIGALRM);
+    sigset_t ours;
+    (void)sigemptyset(&ours);
+    (void)sigaddset(&ours, SIGRTMIN);
     /* Whoever started us may have blocked it, and so has its own handler. */
-    if (sigprocmask(SIG_UNBLOCK, &alarm_alone, NULL) < 0)
+    if (sigprocmask(SIG_UNBLOCK, &ours, NULL) < 0)
         return false;
     silent = *argc > 1 && strcmp((*argv)[1], silent_word) == 0;
     if (!silent)
@@ -68,10 +74,11 @@ bool idm_tpm_is_silent(void)
     return silent;
 }
 
-static void arm(unsigned limit_s)
+static void arm(time_t limit_s)
 {
+    struct itimerspec limit = {.it_value.tv_sec = limit_s};
     if (again)
-        (void)alarm(limit_s);
+        (void)timer_settime(timer, 0, &limit, NULL);
 }
 
 /* ---- a TCTI around another ---- */
@@ -79,7 +86,7 @@ static void arm(unsigned limit_s)
 struct timed {
     TSS2_TCTI_CONTEXT_COMMON_V2 common; /* first: what the TSS sees */
     TSS2_TCTI_CONTEXT *inner;
-    unsigned limit_s; /* for the next answer */
+    time_t limit_s; /* for the next answer */
 };
 
 #define MAGIC 0x69646d7469746c65u /* any that is no other TCTI's */
@@ -145,7 +152,7 @@ TSS2_RC idm_tcti_open(const char *tcti, uint32_t wait_ms, TSS2_TCTI_CONTEXT **re
                                                  .getPollHandles = get_poll_handles,
                                                  .setLocality = set_locality};
     t->common.makeSticky = make_sticky;
-    t->limit_s = wait_ms / 1000 > FIRST_S ? wait_ms / 1000 : FIRST_S;
+    t->limit_s = wait_ms / 1000 > FIRST_S ? (time_t)(wait_ms / 1000) : FIRST_S;
     arm(t->limit_s); /* some TCTIs ask the chip's emulator something when they begin */
     TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti, &t->inner);
     arm(0);

@@ -10,8 +10,7 @@
 /* First thing in main. From now on this process starts /proc/self/exe anew, with "silent" as its first word and its
  * own after it, when the TPM does not answer: 10 seconds (or [tpm] wait) after the first command of a connection,
  * 120 after any other. Where this is such a start the word is taken off. For a program of one thread that may end
- * anywhere; uses SIGALRM and alarm(2): one that the caller set before exec is lost. `argv` must stay. False: out of
- * memory. */
+ * anywhere; uses a timer and SIGRTMIN. `argv` must stay. False: out of memory. */
 bool idm_tpm_outwait(int *argc, char ***argv) IDM_NODISCARD;
 
 /* This is such a start: every operation on the TPM is IDM_E_TPM_BUSY at once. */

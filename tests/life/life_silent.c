@@ -60,6 +60,18 @@ Test(silent, a_software_identity_is_used)
     speaks_again();
 }
 
+/* Its own limit, as `timeout` idioms set it before they exec, is not lost to ours. */
+Test(silent, a_callers_alarm_is_the_callers)
+{
+    open_device(NULL);
+    boot(0);
+    falls_silent();
+    shell(142, "perl -e 'alarm 1; exec @ARGV' $IDMODE --root $ROOT --tcti $TCTI boot");
+    speaks_again();
+    cr_assert_eq(RUN("boot"), 0);
+    status_is("tpm", "tpm-dual", "");
+}
+
 /* In the middle of a plan it is a power cut. */
 Test(silent, a_migration_is_left_where_it_is)
 {
