@@ -15,10 +15,10 @@ units() {
 installed_programs_find_each_other() {
     install_all
     local usr=$WORK/installed/usr program
-    for program in bin/idmode bin/idmode-signd libexec/idmode/core libexec/idmode/bootenv \
-        lib/idmode/hooks/rauc/pre-install; do
+    for program in bin/idmode bin/idmode-signd libexec/idmode/bootenv lib/idmode/hooks/rauc/pre-install; do
         [[ -x $usr/$program ]] || { echo "not installed: $program"; return 1; }
     done
+    [[ -f $usr/libexec/idmode/core ]] || { echo "not installed: what idmode loads"; return 1; }
     "$usr/bin/idmode" --version --json | jq -e .record_format
     [[ $("$usr/bin/idmode" mode --root "$WORK") == unknown ]]
     "$usr/bin/idmode-signd" --version
