@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # lives.sh LAB OUT PLUGS - plays tests/vm/life.yaml again and again, each time with the plug pulled at other
-# instants, until it was pulled so often. OUT/lives.log has a line for each life; those played with the
-# same programs count and are not played again, so that an interrupted run goes on where it was.
+# instants, until it was pulled so often: one machine on each processor. OUT/lives.log has a line for each
+# life; those played with the same programs count and are not played again, so that an interrupted run goes
+# on where it was.
 #
 #     OUT/lives/N.txt, N.html    what happened in life N; PROGRAMS in the log: the packages, the life and the lab
 set -euo pipefail
@@ -13,6 +14,8 @@ PLUGS=$3
 HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 readonly LAB OUT PLUGS HERE
 readonly LIFE=tests/vm/life.yaml LOG=$OUT/lives.log LIVES_MAX=1000
+JOBS=$(nproc)
+readonly JOBS
 
 cd "$HERE/../.."
 mkdir -p "$OUT/lives"
@@ -37,10 +40,16 @@ play() {
     echo "life $life: $last"
 }
 
+# Who stops stops the machines too.
+# shellcheck disable=SC2046
+trap 'kill $(jobs -rp) 2>/dev/null || true' EXIT
+
 for ((life = 1; life <= LIVES_MAX; life++)); do
+    while (($(jobs -rp | wc -l) >= JOBS)); do wait -n || exit 1; done
     (($(plugs passed) + $(plugs failed) < PLUGS)) || break
-    grep -q "^$PROGRAMS $life " "$LOG" || play "$life"
+    grep -q "^$PROGRAMS $life " "$LOG" || play "$life" &
 done
+wait
 failed=$(grep -c "^$PROGRAMS .* failed$" "$LOG" || true)
 echo "$(($(plugs passed) + $(plugs failed))) plugs pulled in $(grep -c "^$PROGRAMS " "$LOG") lives, $failed of them failed"
 ((failed == 0))
