@@ -43,9 +43,12 @@ static struct idm_store *store_of(void *self)
     return ((struct real *)self)->store;
 }
 
+/* A chip may keep us waiting for half a minute: no file system is kept busy by us meanwhile. */
 static struct idm_tpm *tpm_of(void *self)
 {
-    return ((struct real *)self)->tpm;
+    struct real *real = self;
+    idm_store_let_go(real->store);
+    return real->tpm;
 }
 
 /* ---- files ---- */

@@ -130,7 +130,7 @@ static void forget(struct idm_store *store, enum idm_place base)
             idm_close_fd(&store->dirs[place]);
 }
 
-void idm_place_forget(struct idm_store *store)
+void idm_store_let_go(struct idm_store *store)
 {
     for (int place = 0; place < IDM_PLACES; place++)
         idm_close_fd(&store->dirs[place]);

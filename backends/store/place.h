@@ -14,7 +14,7 @@ struct idm_store {
     int root_fd;
     char *root; /* as given, for messages */
     /* By place; -1: not opened. Opened anew where the state of a place is asked for: the directory that was
-     * proven to be on the right file system is the one that is read and written from then on. */
+     * proven to be on the right file system is the one that is read and written, until idm_store_let_go. */
     int dirs[IDM_PLACES];
     const struct idm_settings *settings;
     bool mounts_known; /* `mounts` has been read */
@@ -26,9 +26,6 @@ struct idm_store {
  * when missing (PERSIST_OURS 0700, others 0755 whatever the umask) and their parent is synced. -ENOENT: it is
  * not there; -ENOTDIR: a link or file is in its place. */
 int idm_place_dir(struct idm_store *store, enum idm_place place, bool make);
-
-/* Closes them all. */
-void idm_place_forget(struct idm_store *store);
 
 /* ROOT/run/idmode, without a store; makes ROOT/run too. The caller owns the descriptor. */
 int idm_place_open_run(int root_fd, bool make);

@@ -33,7 +33,7 @@ void idm_store_close(struct idm_store *store)
 {
     if (!store)
         return;
-    idm_place_forget(store);
+    idm_store_let_go(store);
     idm_close_fd(&store->root_fd);
     idm_mounts_free(&store->mounts);
     free(store->root);

@@ -31,6 +31,10 @@ int idm_store_open(struct idm_store **ret, const char *root, const struct idm_se
                    struct idm_error *err) IDM_NODISCARD;
 void idm_store_close(struct idm_store *store); /* NULL is fine */
 
+/* Closes the directories that it has opened, which keep their file systems from being unmounted; they are opened
+ * again when they are needed. */
+void idm_store_let_go(struct idm_store *store);
+
 /* As struct idm_backends says. */
 
 /* ABSENT, UNREADABLE, CORRUPT (larger than IDM_BYTES_MAX), MEMORY. */

@@ -303,6 +303,15 @@ Test(store_file, what_was_proven_is_what_is_used)
     cr_expect_eq(read_code(IDM_F_CONFIG_RECORD), IDM_E_UNREADABLE);
     cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "again"), 0, "%s", err.why);
     cr_expect(holds("/mnt/b/idmode/record", "again"));
+    /* let go: looked for again */
+    cr_assert_eq(unlink(at("/config")), 0);
+    cr_assert_eq(symlink("/mnt/a", at("/config")), 0);
+    idm_store_let_go(store);
+    cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "found"), 0, "%s", err.why);
+    cr_expect(holds("/mnt/a/idmode/record", "found"));
+    cr_assert_eq(unlink(at("/config")), 0);
+    cr_assert_eq(symlink("/mnt/b", at("/config")), 0);
+    idm_store_let_go(store);
     /* removed under our feet: made anew */
     cr_assert_eq(unlink(at("/mnt/b/idmode/record")), 0);
     cr_assert_eq(rmdir(at("/mnt/b/idmode")), 0);

@@ -119,7 +119,8 @@ static void pack(struct life *life, const struct update *update)
 }
 
 /* On a busy machine SWUpdate 2022.12 may end without a word before it began: then nothing was done, and it is called
- * again. Its exit code says nothing (a success may end with 1); its log does. */
+ * again. Its exit code says nothing, nor does its last word, "SWUpdate was successful": its client asks for a result
+ * while the installer writes it, and either may be first. What the installer itself says in the log counts. */
 static void swupdate_install(struct life *life, const struct update *update)
 {
     pack(life, update);
@@ -130,7 +131,8 @@ static void swupdate_install(struct life *life, const struct update *update)
               "    ! grep -q 'Software Update started' log || break\n"
               "done\n"
               "cat log\n"
-              "grep -Eq 'SWUPDATE successful|SWUpdate was successful' log\n");
+              "! grep -q 'SWUPDATE failed' log &&\n"
+              "    grep -Eq 'SWUPDATE successful|SWUpdate was successful' log\n");
     life_shell(life, update, update->without_hooks ? "./begin bare.cfg" : "./begin swupdate.cfg");
 }
 
