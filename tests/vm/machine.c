@@ -228,8 +228,8 @@ int idm_machine_on(struct idm_machine *machine)
 
 /* ---- waiting ---- */
 
-/* Why: the last line that it, or the emulator, said. */
-static int went_off(struct idm_machine *machine)
+/* What happened, and the last line that it, and the emulator, said: their files go with the device. */
+static int fell_silent(struct idm_machine *machine, const char *what)
 {
     static const char *const logs[] = {"console.log", "qemu.log"};
     char path[PATH_MAX], line[512], last[2][200] = {"", ""};
@@ -243,9 +243,8 @@ static int went_off(struct idm_machine *machine)
         if (log != NULL)
             fclose(log);
     }
-    return failed(machine,
-                  "the machine went off by itself; its last words: %.150s; the emulator's: %.150s",
-                  last[0], last[1]);
+    return failed(machine, "%s; its last words: %.150s; the emulator's: %.150s", what, last[0],
+                  last[1]);
 }
 
 static bool console_says(const struct idm_machine *machine, const char *words)
@@ -269,11 +268,10 @@ int idm_machine_begins(struct idm_machine *machine)
         if (console_says(machine, BEGIN_WORDS))
             return 0;
         if (!lives(machine))
-            return went_off(machine);
+            return fell_silent(machine, "the machine went off by itself");
         wait_a_little();
     }
-    return failed(machine, "the boot does not come to idm-vm-begin.service: see %s/console.log",
-                  machine->dir);
+    return fell_silent(machine, "the boot does not come to idm-vm-begin.service");
 }
 
 /* One line of the agent's, without its end; owned by the caller. */
@@ -296,7 +294,7 @@ static int hear(struct idm_machine *machine, char **ret_line)
             line = reallocarray(line, room *= 2, 1);
     }
     free(line);
-    return failed(machine, "the machine does not answer: see %s/console.log", machine->dir);
+    return fell_silent(machine, "the machine does not answer");
 }
 
 int idm_machine_ready(struct idm_machine *machine)
