@@ -22,7 +22,8 @@ int idm_core_main(int argc, char **argv)
         return IDM_EXIT_FAILED;
     /* No configuration of OpenSSL, whoever names it: it could load modules into the program that holds
      * the keys or take algorithms away, and the one for TLS users names a provider that asks us. */
-    /* Its tables go with the process, and need not be taken down one by one before. */
+    /* Its tables go with the process, and need not be taken down one by one before. Nobody asks for a cipher by
+     * its name: they need not be listed. */
     /* Without memory for its default context OpenSSL 3.0 follows a null pointer at its first use. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT |
                                 OPENSSL_INIT_NO_ADD_ALL_CIPHERS,

@@ -58,8 +58,7 @@ int idm_bootenv_end(struct idm_bootenv_query *query, struct idm_bootenv *ret,
 void idm_bootenv_drop(struct idm_bootenv_query *query);
 
 /* Both, one after the other. */
-int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
-                         unsigned int limit_ms, struct idm_bootenv *ret,
-                         struct idm_error *err) IDM_NODISCARD;
+int idm_bootenv_read(const char *root, const struct idm_settings *settings, unsigned int limit_ms,
+                     struct idm_bootenv *ret, struct idm_error *err) IDM_NODISCARD;
 
 #endif

@@ -305,8 +305,8 @@ void idm_bootenv_drop(struct idm_bootenv_query *query)
     free(query);
 }
 
-int idm_bootenv_read_why(const char *root, const struct idm_settings *settings,
-                         unsigned int limit_ms, struct idm_bootenv *ret, struct idm_error *err)
+int idm_bootenv_read(const char *root, const struct idm_settings *settings, unsigned int limit_ms,
+                     struct idm_bootenv *ret, struct idm_error *err)
 {
     return idm_bootenv_end(idm_bootenv_begin(root, settings, limit_ms), ret, err);
 }

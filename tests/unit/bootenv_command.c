@@ -33,7 +33,7 @@ static void write_script(const char *body)
 static void run_script(const char *body, unsigned int limit_ms)
 {
     write_script(body);
-    int r = idm_bootenv_read_why(root, &settings, limit_ms, &env, &err);
+    int r = idm_bootenv_read(root, &settings, limit_ms, &env, &err);
     cr_expect_eq(r == 0, env.state == IDM_BOOTENV_IS_READABLE, "%s", err.why);
     cr_expect_eq(waitpid(-1, NULL, WNOHANG), -1, "a child is left");
 }
@@ -84,9 +84,9 @@ Test(bootenv_command, failures)
     run_script("printf 'trial=no\\n\\000'", 30000);
     cr_expect_str_eq(err.why, "it printed a zero byte");
     cr_assert_eq(chmod(at("/lib/bootenv.sh"), 0644), 0);
-    cr_expect_eq(idm_bootenv_read_why(root, &settings, 30000, &env, &err), IDM_E_BOOTENV);
+    cr_expect_eq(idm_bootenv_read(root, &settings, 30000, &env, &err), IDM_E_BOOTENV);
     cr_assert_eq(unlink(at("/lib/bootenv.sh")), 0);
-    cr_expect_eq(idm_bootenv_read_why(root, &settings, 30000, &env, &err), IDM_E_BOOTENV);
+    cr_expect_eq(idm_bootenv_read(root, &settings, 30000, &env, &err), IDM_E_BOOTENV);
     cr_expect_eq(env.state, IDM_BOOTENV_IS_UNREADABLE);
     cr_expect_eq(idm_bootenv_end(NULL, &env, &err), IDM_E_BOOTENV);
     cr_expect_str_eq(err.why, "out of memory");

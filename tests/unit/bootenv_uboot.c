@@ -30,7 +30,7 @@ TestSuite(bootenv_uboot, .init = set_up, .fini = scratch_remove, .timeout = 60);
 static void read_limited(unsigned int limit_ms)
 {
     err = (struct idm_error){0};
-    int r = idm_bootenv_read_why(root, &settings, limit_ms, &env, &err);
+    int r = idm_bootenv_read(root, &settings, limit_ms, &env, &err);
     cr_expect_eq(r == 0, env.state != IDM_BOOTENV_IS_UNREADABLE);
     cr_expect(r == 0 || (r == IDM_E_BOOTENV && err.why[0]));
 }

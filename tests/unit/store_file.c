@@ -312,6 +312,7 @@ Test(store_file, what_was_proven_is_what_is_used)
     cr_assert_eq(unlink(at("/config")), 0);
     cr_assert_eq(symlink("/mnt/b", at("/config")), 0);
     idm_store_let_go(store);
+    cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "again"), 0, "%s", err.why);
     /* removed under our feet: made anew */
     cr_assert_eq(unlink(at("/mnt/b/idmode/record")), 0);
     cr_assert_eq(rmdir(at("/mnt/b/idmode")), 0);

@@ -176,18 +176,24 @@ Test(tpm_faults, response_codes_mean_what_they_say)
     static const struct {
         const char *plan;
         int code;
+        const char *why; /* NULL: any */
     } cases[] = {
-        {"0x15d:0x101:1,0x17c:0x101:1", IDM_E_TPM_FAILED},
-        {"0x15d:0x101:1", IDM_E_TPM_OTHER}, /* GetTestResult says that all is well */
-        {"0x15d:0x921:1", IDM_E_TPM_LOCKED},
-        {"0x15d:0xc0921:1", IDM_E_TPM_LOCKED}, /* through a resource manager */
-        {"0x15d:0x923:99", IDM_E_TPM_BUSY},
-        {"0x15d:0x18b:1", IDM_E_TPM_EMPTY},
-        {"0x15d:0x14b:1", IDM_E_TPM_FULL},
-        {"0x15d:0x143:1", IDM_E_TPM_OTHER},
-        {"0x15d:0x9a2:1", IDM_E_TPM_UNFIT},
-        {"0x15d:0x98e:1", IDM_E_TPM_UNFIT},
-        {"0x15d:0xffffffff:1", IDM_E_TPM_ABSENT},
+        {"0x15d:0x101:1,0x17c:0x101:1", IDM_E_TPM_FAILED, NULL},
+        /* GetTestResult says that all is well */
+        {"0x15d:0x101:1", IDM_E_TPM_OTHER, "the TPM answers TPM_RC_FAILURE (0x101)"},
+        {"0x15d:0x921:1", IDM_E_TPM_LOCKED, "the TPM answers TPM_RC_LOCKOUT (0x921)"},
+        /* through a resource manager */
+        {"0x15d:0xc0921:1", IDM_E_TPM_LOCKED, "the TPM answers TPM_RC_LOCKOUT (0xc0921)"},
+        {"0x15d:0x923:99", IDM_E_TPM_BUSY, NULL},
+        {"0x15d:0x18b:1", IDM_E_TPM_EMPTY, NULL},
+        {"0x15d:0x14b:1", IDM_E_TPM_FULL, NULL},
+        {"0x15d:0x143:1", IDM_E_TPM_OTHER, "the TPM answers TPM_RC_COMMAND_CODE (0x143)"},
+        {"0x15d:0x131:1", IDM_E_TPM_OTHER,
+         "the TPM answers 0x131 (tpm2_rc_decode has a sentence for it)"},
+        {"0x15d:0x9a2:1", IDM_E_TPM_UNFIT, "the TPM answers TPM_RC_BAD_AUTH (0x9a2)"},
+        /* of session 1 */
+        {"0x15d:0x98e:1", IDM_E_TPM_UNFIT, "the TPM answers TPM_RC_AUTH_FAIL (0x98e)"},
+        {"0x15d:0xffffffff:1", IDM_E_TPM_ABSENT, NULL},
     };
     struct chip chip;
     _cleanup_bytes_ struct idm_bytes tss2 = {0};
@@ -202,6 +208,8 @@ Test(tpm_faults, response_codes_mean_what_they_say)
                      chip.err.why);
         cr_assert_eq(signature.size, 3);
         cr_assert(chip.err.what[0] && chip.err.why[0] && chip.err.foreign);
+        if (cases[i].why)
+            cr_assert_str_eq(chip.err.why, cases[i].why);
         bool stays = cases[i].code == IDM_E_TPM_BUSY || cases[i].code == IDM_E_TPM_ABSENT;
         (void)chip_commands(&chip, NULL);
         result = idm_tpm_sign(chip.tpm, &by_handle, IDM_SHA256, hash, &signature, &chip.err);
