@@ -89,11 +89,14 @@ struct idm_settings {
     char hooks_directory[IDM_PATH_SIZE];
     uint32_t hooks_timeout_ms;
     bool verbose; /* not from a file: the trace goes to standard error as well */
-    /* At least one value was invalid: the commands that must go on (boot, mode, status, hook) use
-     * the default in its place, say so, and report the reason settings-invalid; all others exit 2.
+    /* At least one value was invalid, or a line or file could not be read: the commands that must go on (boot,
+     * mode, status, hook) do without it, say so, and report the reason settings-invalid; all others exit 2.
      */
     bool invalid;
-    struct idm_error invalid_error; /* the first invalid value, with file and line */
+    struct idm_error invalid_error; /* the first one, with file and line */
+    /* It may have said where the directories are: where no record is found in these, it may lie in others, and
+     * nothing is derived from its absence. */
+    bool places_unknown;
 };
 
 /* The documented defaults. */
@@ -101,13 +104,12 @@ void idm_settings_default(struct idm_settings *ret);
 
 /* Reads ROOT/usr/lib/idmode/idmode.conf, ROOT/etc/idmode/idmode.conf and
  * ROOT/etc/idmode/idmode.conf.d/(*.conf), later wins; or, when `config` is set, that file alone, as
- * it stands and not under root. Missing files are fine (an explicit `config` must exist:
- * IDM_E_SETTINGS). Unknown keys and sections are warned about on `warnings` (may be NULL), one line
- * with file and line each. Invalid values leave the default in place and set ret->invalid; the
- * function still returns 0. IDM_E_SETTINGS when a file is not INI at all, unreadable, or not a
- * regular file: *ret then holds the defaults, with `invalid` set. IDM_E_MEMORY, for want of memory or
- * descriptors: *ret holds the defaults too, without `invalid`, and nobody may go on with them. `root`
- * without a trailing slash; "" is the machine itself. */
+ * it stands and not under root. Missing files are fine, but for an explicit `config`. Unknown keys and
+ * sections are warned about on `warnings` (may be NULL), one line with file and line each. A value that is
+ * invalid leaves the default in place; a line that is not INI, and a file that is unreadable or not a regular
+ * file, is as if it were not there: each sets ret->invalid, and everything else counts. 0, also then;
+ * IDM_E_MEMORY, for want of memory or descriptors: *ret holds the defaults, without `invalid`, and nobody may
+ * go on with them. `root` without a trailing slash; "" is the machine itself. */
 int idm_settings_read(struct idm_settings *ret, const char *root, const char *config,
                       FILE *warnings, struct idm_error *err) IDM_NODISCARD;
 

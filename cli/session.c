@@ -87,10 +87,6 @@ static int read_settings(struct idm_session *s, bool goes_on, struct idm_error *
     const struct idm_options *o = s->options;
     FILE *warnings = o->quiet ? NULL : stderr;
     int rc = o->reach->read_settings(o->reach->self, o, warnings, &s->settings, err);
-    if (rc && goes_on && s->settings.invalid) {
-        s->settings.invalid_error = *err;
-        rc = 0;
-    }
     if (rc)
         return rc;
     if (s->settings.invalid && !goes_on) {
@@ -103,7 +99,7 @@ static int read_settings(struct idm_session *s, bool goes_on, struct idm_error *
     if (s->settings.invalid) {
         char text[640];
         idm_error_text(&s->settings.invalid_error, text, sizeof text);
-        idm_warn(o, "%s: %s; the default counts", s->command, text);
+        idm_warn(o, "%s: %s", s->command, text);
     }
     return 0;
 }
@@ -135,7 +131,8 @@ int idm_session_open(struct idm_session *ret, const struct idm_options *options,
 bool idm_session_is_virgin(const struct idm_session *session)
 {
     const struct idm_backends *be = &session->backends;
-    return be->place_state(be->self, IDM_CONFIG) == IDM_PLACE_MISSING &&
+    return !session->settings.places_unknown &&
+           be->place_state(be->self, IDM_CONFIG) == IDM_PLACE_MISSING &&
            be->place_state(be->self, IDM_PERSIST) == IDM_PLACE_MISSING;
 }
 

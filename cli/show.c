@@ -15,7 +15,7 @@ static int read_file(const struct idm_options *options, enum idm_file file, stru
     struct idm_backends backends = {0};
     struct idm_error err = {0};
     int rc = reach->read_settings(reach->self, options, NULL, &settings, &err);
-    if (rc && !settings.invalid)
+    if (rc)
         return idm_say_error(options, options->word[0], &err);
     if (reach->open_backends(reach->self, options, &settings, &backends, &err))
         return idm_say_error(options, options->word[0], &err);

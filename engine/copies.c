@@ -95,7 +95,9 @@ void idm_load_record(struct idm_engine *e, struct idm_facts *facts)
             persist.rc == 0 && (config.rc || persist.record.sequence >= config.record.sequence);
         e->record = first ? persist.record : config.record;
     }
-    if (!believable(e, IDM_PERSIST, e->record.persist_is_mount) || unreadable(persist.rc))
+    bool elsewhere = facts->record == IDM_RECORD_ABSENT && e->settings->places_unknown;
+    if (!believable(e, IDM_PERSIST, e->record.persist_is_mount) || unreadable(persist.rc) ||
+        elsewhere)
         facts->evidence = IDM_EVIDENCE_PERSIST_UNREADABLE;
     if (!believable(e, IDM_CONFIG, e->record.config_is_mount) || unreadable(config.rc))
         facts->evidence = IDM_EVIDENCE_CONFIG_UNREADABLE;

@@ -19,6 +19,7 @@ struct reading {
     int root;
     const char *root_path;
     FILE *warnings;
+    struct idm_error bad; /* the first line, file or directory that could not be read; code 0: none */
 };
 
 static void reading_free(struct reading **reading)
@@ -56,7 +57,7 @@ static void warn_unknown(struct taking *taking, const char *section, const char 
     if (!stream || taking->warnings_left <= 0)
         return;
     if (!*section)
-        (void)fprintf(stream, "idmode: %s:%lu: %s stands before any section: ignored\n",
+        (void)fprintf(stream, "idmode: %s:%lu: %s stands in no section: ignored\n",
                       taking->shown, line, key);
     else
         (void)fprintf(stream, "idmode: %s:%lu: unknown %s [%s] %s: ignored\n", taking->shown, line,
@@ -95,6 +96,18 @@ static int take_file(struct reading *reading, int dir, const char *name, const c
     return r;
 }
 
+/* One bad line, or a file that cannot be read, costs itself alone: the others count all the same. Only
+ * MEMORY, which says nothing about the file, comes through. */
+static int note_bad(struct reading *reading, int code, const struct idm_error *failed,
+                    struct idm_error *err)
+{
+    if (code == IDM_E_MEMORY && err)
+        *err = *failed;
+    if (code == IDM_E_SETTINGS && !reading->bad.code)
+        reading->bad = *failed;
+    return code == IDM_E_MEMORY ? code : 0;
+}
+
 /* A path of the device: "/etc/…", below the root where there is one. Missing is fine. */
 static int take_below_root(struct reading *reading, const char *path, struct idm_error *err)
 {
@@ -103,11 +116,7 @@ static int take_below_root(struct reading *reading, const char *path, struct idm
     (void)snprintf(shown, sizeof shown, "%s%s", reading->root_path, path);
     int r = take_file(reading, reading->root, reading->root == AT_FDCWD ? path : path + 1, shown,
                       &failed);
-    if (r == IDM_E_ABSENT)
-        return 0;
-    if (r < 0 && err)
-        *err = failed;
-    return r;
+    return note_bad(reading, r, &failed, err);
 }
 
 static int is_conf(const struct dirent *entry)
@@ -125,14 +134,18 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 static int take_names(struct reading *reading, const char *path, struct dirent **names, int count,
                       struct idm_error *err)
 {
+    struct idm_error failed = {0};
     int r = 0;
-    if (count > (int)IDM_SETTINGS_FILES)
-        r = idm_fail(err, IDM_E_SETTINGS, what, "%s%s: more than %u files", reading->root_path,
-                     path, IDM_SETTINGS_FILES);
+    bool many = count > (int)IDM_SETTINGS_FILES; /* none of them counts */
+    if (many)
+        r = note_bad(reading,
+                     idm_fail(&failed, IDM_E_SETTINGS, what, "%s%s: more than %u files",
+                              reading->root_path, path, IDM_SETTINGS_FILES),
+                     &failed, err);
     for (int i = 0; i < count; i++) {
         char file[IDM_PATH_SIZE + 64];
         (void)snprintf(file, sizeof file, "%s/%s", path, names[i]->d_name);
-        if (r == 0)
+        if (r == 0 && !many)
             r = take_below_root(reading, file, err);
         free(names[i]);
     }
@@ -142,6 +155,7 @@ static int take_names(struct reading *reading, const char *path, struct dirent *
 
 static int take_directory(struct reading *reading, const char *path, struct idm_error *err)
 {
+    struct idm_error error = {0};
     struct dirent **names = NULL;
     int fd = idm_settings_open(reading->root, reading->root == AT_FDCWD ? path : path + 1,
                                O_RDONLY | O_DIRECTORY);
@@ -152,24 +166,31 @@ static int take_directory(struct reading *reading, const char *path, struct idm_
     if (fd >= 0)
         (void)close(fd);
     if (count < 0)
-        return idm_fail(err, idm_settings_code(failed), what, "%s%s: %s", reading->root_path, path,
-                        strerror(failed));
+        return note_bad(reading,
+                        idm_fail(&error, idm_settings_code(failed), what, "%s%s: %s",
+                                 reading->root_path, path, strerror(failed)),
+                        &error, err);
     return take_names(reading, path, names, count, err);
 }
 
 static int take_all(struct reading *reading, const char *config, struct idm_error *err)
 {
+    struct idm_error failed = {0};
+    int r = 0;
     if (config) {
-        int r = take_file(reading, AT_FDCWD, config, config, err);
-        return r == IDM_E_ABSENT ? idm_fail(err, IDM_E_SETTINGS, what, "%s: no such file", config)
-                                 : r;
+        r = take_file(reading, AT_FDCWD, config, config, &failed);
+        if (r == IDM_E_ABSENT)
+            r = idm_fail(&failed, IDM_E_SETTINGS, what, "%s: no such file", config);
+        return note_bad(reading, r, &failed, err);
     }
     if (*reading->root_path)
         reading->root = open(reading->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (reading->root == -1)
-        return idm_fail(err, idm_settings_code(errno), what, "%s: %s", reading->root_path,
-                        strerror(errno));
-    int r = take_below_root(reading, "/usr/lib/idmode/idmode.conf", err);
+    if (reading->root == -1) {
+        r = idm_fail(&failed, idm_settings_code(errno), what, "%s: %s", reading->root_path,
+                     strerror(errno));
+        return note_bad(reading, r, &failed, err);
+    }
+    r = take_below_root(reading, "/usr/lib/idmode/idmode.conf", err);
     if (r == 0)
         r = take_below_root(reading, "/etc/idmode/idmode.conf", err);
     if (r == 0)
@@ -189,6 +210,12 @@ void idm_settings_default(struct idm_settings *ret)
 
 static int apply_all(struct idm_settings *ret, const struct reading *reading, struct idm_error *err)
 {
+    if (reading->bad.code) {
+        ret->invalid = true;
+        ret->places_unknown = true; /* what could not be read may have named them */
+        ret->invalid_error = reading->bad;
+        (void)idm_advise(&ret->invalid_error, "correct it; until then it is without effect");
+    }
     for (size_t i = 0; i < idm_settings_row_count; i++)
         if (idm_settings_apply(ret, &idm_settings_rows[i], &reading->raw[i]))
             return idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
@@ -199,7 +226,6 @@ static int apply_all(struct idm_settings *ret, const struct reading *reading, st
 int idm_settings_read(struct idm_settings *ret, const char *root, const char *config,
                       FILE *warnings, struct idm_error *err)
 {
-    struct idm_error failed = {0};
     __attribute__((cleanup(reading_free))) struct reading *reading = calloc(1, sizeof *reading);
     idm_settings_default(ret);
     if (!reading)
@@ -207,22 +233,10 @@ int idm_settings_read(struct idm_settings *ret, const char *root, const char *co
     reading->root = AT_FDCWD;
     reading->root_path = root;
     reading->warnings = warnings;
-    int r = take_all(reading, config, &failed);
+    int r = take_all(reading, config, err);
     if (r == 0)
-        r = apply_all(ret, reading, &failed);
-    if (r == IDM_E_MEMORY) { /* the files may say anything: no default counts */
+        r = apply_all(ret, reading, err);
+    if (r) /* for want of memory: the files may say anything, no default counts */
         idm_settings_default(ret);
-        if (err)
-            *err = failed;
-        return r;
-    }
-    if (r < 0) {
-        (void)idm_advise(&failed, "correct or remove the file; until then the defaults count");
-        ret->invalid = true;
-        ret->invalid_error = failed;
-        if (err)
-            *err = failed;
-        return r;
-    }
-    return 0;
+    return r;
 }

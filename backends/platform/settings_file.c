@@ -210,9 +210,11 @@ int idm_settings_file_parse(int dir, const char *name, const char *shown, idm_se
     for (char *line = scan.text; line < scan.text + scan.size;) {
         char *end = memchr(line, '\n', scan.size - (size_t)(line - scan.text));
         const char *why = take_line(&scan, line, end, ++number);
-        if (why)
-            return refuse(err, shown, number, why);
+        if (why && line[strspn(line, BLANKS)] == '[')
+            scan.section = ""; /* whose keys follow nobody knows */
+        if (why && r == 0)
+            r = refuse(err, shown, number, why);
         line = end + 1;
     }
-    return 0;
+    return r;
 }

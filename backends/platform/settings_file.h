@@ -2,10 +2,10 @@
 /* settings_file.h - one configuration file, opened with care and read line by line; used by settings.c
  * alone.
  *
- *     open (no links, no devices, at most 1 MiB) ──► each line: refused, or told of
+ *     open (no links, no devices, at most 1 MiB) ──► each line: told of, or without effect
  *
- * Own code and no library: what a device reads at each boot, from a file that others write, must be refused
- * with its line or read as it stands. docs/dependencies.md weighs the libraries there are.
+ * Own code and no library: of what a device reads at each boot, from a file that others write, each line must
+ * be named as bad or read as it stands. docs/dependencies.md weighs the libraries there are.
  */
 #ifndef IDM_BACKENDS_PLATFORM_SETTINGS_FILE_H
 #define IDM_BACKENDS_PLATFORM_SETTINGS_FILE_H
@@ -22,9 +22,9 @@ typedef void idm_settings_key_fn(void *ctx, const char *section, const char *key
                                  unsigned long line);
 
 /* Reads `name`, opened relative to `dir` (AT_FDCWD, or a root directory below which it stays).
- * `shown` is the path in errors. IDM_E_ABSENT: no such file; IDM_E_SETTINGS: not a regular file,
- * unreadable, too large or not INI, with file and line in err->why; IDM_E_MEMORY. After an error the keys
- * before it were told of. */
+ * `shown` is the path in errors. IDM_E_ABSENT: no such file; IDM_E_SETTINGS, nothing was told of: not a
+ * regular file, unreadable or too large; IDM_E_SETTINGS, every other line was told of: a line is not INI, with
+ * file and line of the first one in err->why; IDM_E_MEMORY. */
 int idm_settings_file_parse(int dir, const char *name, const char *shown, idm_settings_key_fn *tell,
                             void *ctx, struct idm_error *err) IDM_NODISCARD;
 

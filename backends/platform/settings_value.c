@@ -217,6 +217,8 @@ static void note_invalid(struct idm_settings *settings, const struct idm_setting
 {
     char shown[48];
     size_t size = 0;
+    if (strcmp(row->section, "paths") == 0)
+        settings->places_unknown = true;
     if (settings->invalid)
         return;
     settings->invalid = true;

@@ -59,7 +59,7 @@ extern const struct idm_settings_row idm_settings_rows[];
 extern const size_t idm_settings_row_count;
 
 /* Puts the value of `raw`, or the row's default where it is not set or empty, into *settings. An
- * invalid one leaves the default and sets settings->invalid. 0, or MEMORY: the default is there, and says
+ * invalid one leaves the default and sets settings->invalid (of [paths] places_unknown too). 0, or MEMORY: the default is there, and says
  * nothing about the value. */
 int idm_settings_apply(struct idm_settings *settings, const struct idm_settings_row *row,
                        const struct idm_settings_raw *raw);

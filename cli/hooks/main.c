@@ -83,7 +83,7 @@ int idm_hooks_main(int argc, char **argv)
     hooks.options = &options;
     int rc = idm_settings_read(&hooks.settings, options.root, options.config, NULL, &err);
     /* An invalid value elsewhere keeps nobody from being told. */
-    if (rc && !hooks.settings.invalid)
+    if (rc)
         idm_hooks_say(&hooks, true, "%s: %s", err.what, err.why);
     else if (idm_store_open(&hooks.store, options.root, &hooks.settings, &err))
         idm_hooks_say(&hooks, true, "%s: %s", err.what, err.why);

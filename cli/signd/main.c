@@ -104,9 +104,15 @@ static int run(const struct idm_options *options, struct idm_error *err)
     struct idm_keyring ring = {0};
     int rc = idm_settings_read(&settings, options->root, options->config,
                                options->quiet ? NULL : stderr, err);
-    if (rc && !settings.invalid)
+    if (rc)
         return rc;
-    /* An invalid value elsewhere does not take TLS away: the group stands as it is, or the default. */
+    /* An invalid value does not take TLS away: of the group the default counts, which lets nobody in whom the
+     * packages did not let in. */
+    if (settings.invalid && !options->quiet) {
+        char text[640];
+        idm_error_text(&settings.invalid_error, text, sizeof text);
+        (void)fprintf(stderr, "idmode-signd: %s\n", text);
+    }
     uint8_t hash[IDM_SHA256_SIZE];
     /* What OpenSSL looks up in vain for want of memory it never finds again: better a new process. */
     if (!idm_active_libctx() || idm_sha256("", 0, hash))

@@ -116,7 +116,7 @@ static void take_end(struct watch *w)
 static void read_settings(struct watch *w)
 {
     struct idm_error err = {0};
-    /* What boot makes of an invalid value it says itself: the defaults, here too. */
+    /* What boot makes of an invalid value it says itself: the default, here too. */
     if (idm_settings_read(&w->settings, w->options->root, w->options->config, NULL, &err))
         idm_settings_default(&w->settings);
     w->reread = false;

@@ -46,9 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(warnings);
     int rc = idm_settings_read(&settings, "", fuzz_file("idmode.conf", data, size), warnings, &err);
     FUZZ_CHECK(fclose(warnings) == 0);
-    FUZZ_CHECK(rc == 0 || (rc == IDM_E_SETTINGS && err.code == rc && settings.invalid));
-    if (rc == 0)
-        check(&settings);
+    FUZZ_CHECK(rc == 0 && settings.invalid == (settings.invalid_error.code == IDM_E_SETTINGS));
+    check(&settings);
     free(said);
     return 0;
 }

@@ -242,6 +242,67 @@ Test(input, configuration_that_is_no_text_stops_changes_and_never_the_boot)
     still(&before);
 }
 
+/* ---- where the directories are ---- */
+
+#define ELSEWHERE                                                                                  \
+    "[paths]\nconfig-dir = /data/config\npersist-dir = /data/persist\nrequire-mount = none\n"
+#define NAMES_THEM "/etc/idmode/idmode.conf.d/50-test.conf"
+
+/* A software device (so that no chip knows of the identity) that keeps it in directories of its own. */
+static struct idm_device_identity open_elsewhere(void)
+{
+    open_device(&(struct idm_device_options){.without_tpm = true, .conf = ELSEWHERE});
+    shell(0, "mkdir -p $ROOT/data/config $ROOT/data/persist");
+    boot(0);
+    status_is("software", "software", "");
+    return active();
+}
+
+static void made_nothing(void)
+{
+    shell(0, "test -z \"$(find $ROOT/config $ROOT/persist -type f)\"");
+}
+
+Test(input, a_bad_line_does_not_lose_the_directories)
+{
+    struct idm_device_identity before = open_elsewhere();
+
+    OK(idm_device_write_text(&device, CONF, "oops\n"));
+    boot(0);
+    status_is("software", "software", "settings-invalid");
+    made_nothing();
+    OK(idm_device_delete(&device, CONF));
+    still(&before);
+}
+
+/* With the directories unknown "there is no record" is not known either: it may lie in the others. */
+Test(input, directories_that_are_not_known_make_no_identity)
+{
+    static const char *const spoil[] = {
+        "printf '[paths]\\nconfig-dir = ./c\\npersist-dir = p\\n' > $ROOT" CONF,
+        "mv $ROOT" NAMES_THEM " $ROOT/kept; ln -s /nowhere $ROOT" NAMES_THEM,
+        "mv $ROOT" NAMES_THEM " $ROOT/kept; mkdir $ROOT" NAMES_THEM,
+        "rm -rf $ROOT/config $ROOT/persist; mv $ROOT" NAMES_THEM " $ROOT/kept;"
+        "mkfifo $ROOT" NAMES_THEM,
+    };
+    struct idm_device_identity before = open_elsewhere();
+
+    for (size_t i = 0; i < sizeof(spoil) / sizeof(*spoil); i++) {
+        shell(0, "%s", spoil[i]);
+        boot(3);
+        status_is("unknown", "none", "persist-unmounted settings-invalid");
+        cr_assert_eq(RUN("factory-reset", "--yes"), 2);
+        cr_assert_eq(RUN("hook", "rollback"), 0);
+        shell(0, "mkdir -p $ROOT/config $ROOT/persist");
+        made_nothing();
+        shell(0, "rm -rf $ROOT" CONF "; test ! -f $ROOT/kept ||"
+                 "{ rm -rf $ROOT" NAMES_THEM "; mv $ROOT/kept $ROOT" NAMES_THEM "; }");
+        boot(0);
+        status_is("software", "software", "");
+        still(&before);
+    }
+}
+
 Test(input, unknown_keys_only_warn_with_file_and_line)
 {
     _cleanup_run_ struct idm_run run = {0};
