@@ -51,13 +51,15 @@ int idm_do_restore_config_cert(struct idm_engine *e, struct idm_error *err)
                 : missing(err, "restore the legacy certificate");
 }
 
-/* Read back from the disk, and tried: what a legacy image would do with it. */
+/* Read back from the disk, and tried: what a legacy image would do with it. Of a key that may sign no digests
+ * (Ed25519) the certificate must be. */
 int idm_do_check_config_pair(struct idm_engine *e, struct idm_error *err)
 {
     static const uint8_t probe[IDM_SHA256_SIZE] = "idmode check of the legacy pair";
     _cleanup_bytes_ struct idm_bytes key = {0};
     _cleanup_bytes_ struct idm_bytes cert = {0};
     struct idm_key_info info = {0};
+    struct idm_cert_info of = {0};
     struct idm_signature signature = {0};
     const struct idm_backends *be = e->be;
     int rc = be->file_read(be->self, IDM_F_CONFIG_KEY, &key, err);
@@ -65,6 +67,13 @@ int idm_do_check_config_pair(struct idm_engine *e, struct idm_error *err)
         rc = be->file_read(be->self, IDM_F_CONFIG_CERT, &cert, err);
     if (rc == 0)
         rc = be->key_inspect(be->self, &key, &info, err);
+    if (rc == 0)
+        rc = be->cert_inspect(be->self, &cert, &of, err);
+    if (rc == 0 && !idm_same(of.spki, info.spki, IDM_SHA256_SIZE))
+        rc = idm_fail(err, IDM_E_MISMATCH, "check the legacy pair",
+                      "the certificate is not that of the key");
+    if (rc || info.algorithm == IDM_ALG_NONE)
+        return rc;
     struct idm_signer signer = {
         .kind = IDM_SIGNER_SOFTWARE, .key = &key, .algorithm = info.algorithm};
     if (rc == 0)

@@ -505,12 +505,13 @@ int idm_do_sign_statement(struct idm_engine *e, struct idm_error *err)
     char json[2048];
     struct idm_signature signature = {0};
     uint32_t epoch = r->epoch + 1;
-    struct idm_signer signer = {.kind = IDM_SIGNER_SOFTWARE,
-                                .key = idm_good_software_key(e),
-                                .algorithm = e->store_key.info.algorithm};
-    if (!signer.key)
+    struct idm_signer signer = {0};
+    if (!idm_software_signer(e, &signer))
         return idm_fail(err, IDM_E_ABSENT, "sign the succession statement",
                         "no good copy of the software key");
+    /* A key that we would not make may sign no digests (Ed25519): it has no successor by its own word. */
+    if (signer.algorithm == IDM_ALG_NONE)
+        return e->be->file_remove(e->be->self, IDM_F_STATEMENT, err);
     memcpy(message, label, sizeof label);
     memcpy(message + sizeof label, r->software_cert, IDM_SHA256_SIZE);
     memcpy(message + sizeof label + IDM_SHA256_SIZE, r->tpm_cert, IDM_SHA256_SIZE);

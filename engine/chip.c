@@ -255,6 +255,21 @@ static void ask_counter(struct idm_engine *e)
 
 /* ---- what stands at our handle ---- */
 
+/* A key that a cut left unfinished: its file or its certificate came before it was named, and an older disk
+ * has neither. */
+static bool in_a_file(const struct idm_engine *e, const struct idm_tpm_object_info *info)
+{
+    const struct idm_seen_tss2 *keys[] = {&e->tss2_persist, &e->tss2_config};
+    const struct idm_seen_cert *certs[] = {&e->tpm_cert_persist, &e->tpm_cert_config};
+    for (size_t i = 0; i < 2; i++) {
+        if (keys[i]->rc == 0 && idm_same(keys[i]->info.name, info->name, IDM_NAME_SIZE))
+            return true;
+        if (certs[i]->rc == 0 && idm_same(certs[i]->info.spki, info->key.spki, IDM_SHA256_SIZE))
+            return true;
+    }
+    return false;
+}
+
 static void ask_handle(struct idm_engine *e)
 {
     struct idm_chip_view *view = &e->chip;
@@ -268,7 +283,7 @@ static void ask_handle(struct idm_engine *e)
         return;
     bool dead = idm_record_is_dead_name(&e->record, info.name) ||
                 idm_record_is_foreign(&e->record, info.name);
-    bool named = idm_same(info.name, e->record.device_name, IDM_NAME_SIZE);
+    bool named = idm_same(info.name, e->record.device_name, IDM_NAME_SIZE) || in_a_file(e, &info);
     view->unnamed_key = e->recorded && !named && !dead && !e->record.has_witness &&
                         e->record.intent == IDM_INTENT_none;
 }

@@ -263,12 +263,29 @@ static void policy_facts(const struct idm_engine *e, struct idm_facts *f)
     f->reset_clears = e->record.reset_clears;
 }
 
+/* A factory reset destroys what was dated: a clock that once stood in the future, and stands right again, keeps
+ * it neither from its begin nor from its end. */
+static bool starts_over(const struct idm_engine *e)
+{
+    return e->record.state == IDM_S_resetting || e->request == IDM_REQ_RESET ||
+           e->request == IDM_REQ_RELEASE_NEW || e->files[IDM_F_RESET_REQUESTED].rc == 0;
+}
+
 bool idm_clock_is_plausible(const struct idm_engine *e)
 {
     int64_t floor = e->platform.not_before;
-    if (e->record.written_at > floor)
+    if (e->record.written_at > floor && !starts_over(e))
         floor = e->record.written_at;
     return e->platform.now >= floor && e->platform.now < e->platform.not_before + IDM_CLOCK_HORIZON;
+}
+
+/* Does anybody know the active key? A renewal gives the same key another epoch. */
+static bool key_was_announced(const struct idm_engine *e)
+{
+    const struct idm_record *r = &e->record;
+    bool renewed = strcmp(r->change_why, idm_event_name(IDM_EV_cert_offered_fits)) == 0 ||
+                   strcmp(r->change_why, idm_event_name(IDM_EV_device_cert_due)) == 0;
+    return e->recorded && (r->announced == r->epoch || (renewed && r->announced + 1 == r->epoch));
 }
 
 void idm_read_facts(struct idm_engine *e)
@@ -280,7 +297,7 @@ void idm_read_facts(struct idm_engine *e)
     f.state = e->recorded ? (enum idm_state)e->record.state : IDM_S_none;
     f.intent = (enum idm_intent)e->record.intent;
     f.staged = e->record.staged;
-    f.announced = e->recorded && e->record.announced == e->record.epoch;
+    f.announced = key_was_announced(e);
     f.held = e->ended_held;
     memcpy(f.tried, e->tried, sizeof f.tried);
     idm_load_files(e);

@@ -113,16 +113,30 @@ static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, stru
     return 0;
 }
 
+/* What has nothing to do with the chip, and what no next round may rest on. */
+static bool is_our_own(int rc)
+{
+    return rc == IDM_E_MEMORY || rc == IDM_E_UNREADABLE || rc == IDM_E_FULL ||
+           rc == IDM_E_READ_ONLY || rc == IDM_E_STORAGE || rc == IDM_E_INTERNAL;
+}
+
 /* A chip may answer questions and still refuse to make the key: that is a verdict about the chip, with which
- * the next round goes on. */
+ * the next round goes on. Beside a software identity that works, whatever keeps the key from being made is one,
+ * for this boot: else nothing below would ever be looked at, and no update could mend it. */
 static bool refused_first_key(struct idm_engine *e, int rc)
 {
     bool first = e->facts.state == IDM_S_blank;
     bool moving = e->facts.state == IDM_S_software && e->facts.intent == IDM_INTENT_to_tpm;
-    if ((!first && !moving) || e->facts.staged ||
-        (rc != IDM_E_TPM_FAILED && rc != IDM_E_TPM_OWNED && rc != IDM_E_TPM_TAKEN))
+    if ((!first && !moving) || e->facts.staged)
         return false;
-    e->chip_refused = rc == IDM_E_TPM_FAILED ? IDM_CHIP_FAILED : IDM_CHIP_OWNED;
+    if (rc == IDM_E_TPM_FAILED)
+        e->chip_refused = IDM_CHIP_FAILED;
+    else if (rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN)
+        e->chip_refused = IDM_CHIP_OWNED;
+    else if (moving && !is_our_own(rc))
+        e->chip_refused = IDM_CHIP_BUSY;
+    else
+        return false;
     return true;
 }
 
@@ -250,6 +264,8 @@ static struct idm_request fold_request(const struct idm_engine *e, const struct 
     if (is_hook(ask->kind)) {
         request.target_legacy =
             ask->target->kind == IDM_SLOT_LEGACY || ask->target->kind == IDM_SLOT_UNKNOWN;
+        request.reads_newer =
+            ask->target->kind == IDM_SLOT_AWARE && ask->target->format > IDM_RECORD_VERSION;
         request.late = idm_hook_is_late(e, ask->kind, ask->target);
     }
     return request;
@@ -357,7 +373,9 @@ enum idm_exit idm_engine_request(struct idm_engine *e, const struct idm_ask *ask
     bool carried_out = asked.exit == IDM_EXIT_DONE;
     enum idm_exit after = ret->exit;
     ret->exit = asked.exit;
-    if (carried_out && (end.failed || given || ends_in_use(ask->kind)))
+    /* What an aware image needs is the record of its installation; it may be what mends this device. */
+    bool aware = ask->kind == IDM_REQ_PRE_INSTALL && ask->target->kind == IDM_SLOT_AWARE;
+    if (carried_out && ((end.failed && !aware) || given || ends_in_use(ask->kind)))
         ret->exit = after;
     /* Of the hooks only pre-install vetoes: nothing else may stop an updater in its middle. */
     if (is_hook(ask->kind) && ask->kind != IDM_REQ_PRE_INSTALL && ret->exit == IDM_EXIT_REFUSED)

@@ -130,6 +130,11 @@ static void end_install(const struct idm_engine *e, struct idm_install *install)
         *install = trial;
 }
 
+static bool maybe_legacy(enum idm_slot_kind kind)
+{
+    return kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_UNKNOWN;
+}
+
 static void settle_install(const struct idm_engine *e, struct idm_record *r)
 {
     struct idm_install *install = &r->install;
@@ -155,7 +160,11 @@ static void settle_install(const struct idm_engine *e, struct idm_record *r)
      * when the bootloader has nothing on trial although the slot was finished. */
     bool over = changed == IDM_FACT_NO ||
                 (e->bootenv.trial == IDM_NO && (install->booted || install->written));
-    if (over)
+    /* Which slots there are nobody says, so no slot can keep the updater's word that an old image is there:
+     * the installation does, until the next one. */
+    bool homeless =
+        !e->images.other[0] && maybe_legacy((enum idm_slot_kind)install->kind) && install->written;
+    if (over && !homeless)
         end_install(e, install);
 }
 
@@ -176,11 +185,6 @@ static enum idm_slot_kind other_kind(const struct idm_engine *e, const struct id
         break;
     }
     return IDM_SLOT_UNKNOWN;
-}
-
-static bool maybe_legacy(enum idm_slot_kind kind)
-{
-    return kind == IDM_SLOT_LEGACY || kind == IDM_SLOT_UNKNOWN;
 }
 
 /* Newest format that an image of that kind reads; legacy images read none, and whoever comes after

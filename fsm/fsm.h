@@ -281,6 +281,7 @@ enum idm_request_kind {
 struct idm_request {
     enum idm_request_kind kind;
     bool target_legacy;       /* PRE_INSTALL: the image is legacy, or nobody said what it is */
+    bool reads_newer;         /* PRE_INSTALL: the image reads a newer record format than this program */
     bool late;                /* a hook whose installation is not the open one */
     bool without_tpm;         /* RESET: the operator says that the chip is gone */
     bool clears;              /* RESET: by TPM2_Clear */

@@ -193,8 +193,9 @@ RAISED(reset_request_taken)
 RAISED(view_damaged_legacy)
 {
     REQUEST_UNUSED;
-    return holds_pair(f->state) && f->legacy_may_boot && !pair_of_record(f) && !foreign_pair(f) &&
-           !f->config_folder_gone && plain_pair(f);
+    bool waits_for_chip = f->state == IDM_S_tpm_dual || switching(f);
+    return holds_pair(f->state) && waits_for_chip && f->legacy_may_boot && !pair_of_record(f) &&
+           !foreign_pair(f) && !f->config_folder_gone && plain_pair(f);
 }
 
 /* ---- verdicts about the chip ---- */

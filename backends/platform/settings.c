@@ -19,7 +19,8 @@ struct reading {
     int root;
     const char *root_path;
     FILE *warnings;
-    struct idm_error bad; /* the first line, file or directory that could not be read; code 0: none */
+    struct idm_error
+        bad; /* the first line, file or directory that could not be read; code 0: none */
 };
 
 static void reading_free(struct reading **reading)
@@ -57,8 +58,8 @@ static void warn_unknown(struct taking *taking, const char *section, const char 
     if (!stream || taking->warnings_left <= 0)
         return;
     if (!*section)
-        (void)fprintf(stream, "idmode: %s:%lu: %s stands in no section: ignored\n",
-                      taking->shown, line, key);
+        (void)fprintf(stream, "idmode: %s:%lu: %s stands in no section: ignored\n", taking->shown,
+                      line, key);
     else
         (void)fprintf(stream, "idmode: %s:%lu: unknown %s [%s] %s: ignored\n", taking->shown, line,
                       is_section(section) ? "key" : "section", section, key);

@@ -268,6 +268,27 @@ Test(compat, steady_boot_costs_few_tpm_commands)
     cr_expect_leq(commands_of_steady_boot(TPM_CONF("key-storage = tss2")), 5);
 }
 
+/* What an old image made with a library of its own taste. Ed25519 signs messages, no digests. */
+Test(compat, a_legacy_key_that_signs_no_digests_goes_every_way)
+{
+    open_device(NULL);
+    shell(0, "openssl req -x509 -newkey ed25519 -nodes -subj /CN=old -days 999"
+             " -keyout $ROOT" CONFIG_KEY " -out $ROOT" CONFIG_CERT " 2>/dev/null;"
+             "cp $ROOT" CONFIG_CERT " old.pem");
+    boot(0);
+    status_is("software", "software", "");
+    OK(idm_device_delete(&device, CONFIG_CERT));
+    boot(0);
+    status_is("tpm", "tpm-dual", "");
+    shell(0, "cmp $ROOT" CONFIG_CERT " old.pem; test ! -e $ROOT/persist/idmode/statement.json;"
+             "for h in $(tpm2_getcap handles-persistent | sed 's/^- //'); do"
+             " tpm2_evictcontrol -Q -C o -c $h; done; tpm2_nvundefine -C o 0x01821D01");
+    boot(3);
+    cr_assert_eq(RUN("hold", "clear", "--reason", "tpm-volatile", "--to", "legacy", "--yes"), 0);
+    status_is("software", "software", "");
+    shell(0, "cmp $ROOT/run/idmode/device.cert.pem old.pem");
+}
+
 Test(compat, software_boot_asks_no_tpm)
 {
     char codes[512];

@@ -86,6 +86,7 @@ struct idm_sim_chip {
     bool announced;    /* by the firmware */
     unsigned int busy; /* so many next commands answer TPM_RC_RETRY */
     bool owner_auth;   /* somebody set one: nothing persistent is made or removed without it */
+    bool nv_full;      /* no room for a counter */
     bool forgets;      /* everything but its seeds, at each reset */
     uint32_t seed;     /* the endorsement key's: another chip has another */
     uint32_t srk;      /* the storage root key's: TPM2_Clear changes it */

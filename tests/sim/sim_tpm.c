@@ -269,6 +269,8 @@ static int tpm_counter_make(void *self, uint32_t index, struct idm_error *err)
     bool defined = sim->chip.has_counter;
     int rc = defined ? change(sim, &last) : change_as_owner(sim, &last);
     (void)index;
+    if (rc == 0 && !defined && sim->chip.nv_full)
+        rc = IDM_E_TPM_FULL;
     if (rc)
         return said(rc, "make the counter", err);
     if (!sim->chip.counter_written || !defined) {

@@ -174,7 +174,7 @@ bit restless, marker_wrong, exposed, overwritten;
 #define raised_dead_key_seen     (recorded && dead_remain)
 #define raised_rolled_back       (recorded && counter_wrong)
 #define raised_slot_changed      (recorded && slots_stale)
-#define raised_view_damaged_legacy (holds_pair && lv && !recorded_pair && !foreign_pair && !folder_gone && plain_pair)
+#define raised_view_damaged_legacy (holds_pair && (is_state(tpm_dual) || switching) && lv && !recorded_pair && !foreign_pair && !folder_gone && plain_pair)
 #define raised_tpm_cleared       (recorded && !switching && chip == CLEARED)
 #define raised_reset_blocked     (is_state(resetting) && intends(reset) && chip == AWAY)
 #define raised_reset_overtaken   (is_state(resetting) && foreign_pair)
@@ -217,7 +217,8 @@ bit restless, marker_wrong, exposed, overwritten;
 
 /* ---- requests ---- */
 #define raised_pre_install_impossible (request == R_PRE_LEGACY && !is_state(blank) && \
-        ((is_state(none) && !pair_fits) || is_state(resetting) || (recorded && !plain_pair && !(sealed && proof))))
+        ((is_state(none) && !pair_fits) || is_state(resetting) || (held && holds_pair && !recorded_pair && !foreign_pair) || \
+         (recorded && !plain_pair && !(sealed && proof))))
 #define raised_pre_install_legacy (request == R_PRE_LEGACY)
 #define raised_pre_install_aware (request == R_PRE_AWARE)
 #define raised_hook_late         ((request == R_POST || request == R_COMMITTED) && !i_open)
@@ -342,6 +343,7 @@ inline do_action() {
   :: action == A_record_tpm_identity -> need_chip();
      if :: !failed -> r_tpm = f_tss; chip = OK; r_state = next; close_plan(); settle_slots() :: else -> skip fi
   :: action == A_record_tombstone ->
+     if :: r_staged -> r_slack = 1 :: else -> skip fi;
      bury_tpm();
      if :: chip == CLEARED || counter_lost -> r_witness = 0 :: else -> skip fi;
      r_state = next; close_plan()

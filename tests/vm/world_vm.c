@@ -145,10 +145,12 @@ static int copy_live(struct vm *vm)
     size_t size = 0;
     int code = 0;
 
+    /* What the agent gives back has both outputs in it: a word about a file that is just being replaced would
+     * stand in the middle of the archive. */
     if (idm_machine_ask(&vm->machine,
                         "sync; cat /proc/sys/kernel/random/boot_id >/run/boot_id;"
                         "cd /; mkdir -p run/idmode; tar --exclude=lost+found --exclude=sign.sock "
-                        "-c config persist run/idmode run/boot_id",
+                        "-c config persist run/idmode run/boot_id 2>/run/idm-vm.tar.log",
                         &code, &out, &size) != 0)
         return broke(vm);
     snprintf(path, sizeof(path), "%s/vm/live.tar", vm->real.device.base);
