@@ -121,6 +121,17 @@ no_boot_waits_for_what_may_be_missing() {
     grep -q -x 'SuccessExitStatus=3' "$SOURCE/packaging/systemd/idmode-boot.service"
 }
 
+# idmode ends when it has started the hooks: a unit that ends with it must not take them along before they
+# have moved out.
+no_unit_kills_hooks_as_it_ends() {
+    local unit count=0
+    for unit in $(engine_units | xargs grep -l -x 'Type=oneshot'); do
+        count=$((count + 1))
+        grep -q -x -E 'RemainAfterExit=yes|KillMode=process' "$unit" || { echo "kills hooks: $unit"; return 1; }
+    done
+    [[ $count -ge 3 ]]
+}
+
 # Before anything looks at the clock; afterwards nothing that was set would be missed.
 clock_that_is_set_later_is_noticed() {
     install_all
