@@ -32,6 +32,97 @@ in_root() {
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot root "$@"
 }
 
+# ---- purge ----
+
+# What idmode knows of the paths: three places, the later wins.
+configure() {
+    mkdir -p root/usr/lib/idmode root/etc/idmode/idmode.conf.d
+    printf '[paths]\nconfig-dir = /image/config\npersist-dir = /image/persist\n' >root/usr/lib/idmode/idmode.conf
+    printf '%s\n' '; config-dir = /comment' '[paths] # where it lies' $' persist-dir\t= "/data/per sist" ; quoted\r' \
+        '[elsewhere]' 'persist-dir = /not-in-paths' >root/etc/idmode/idmode.conf
+    printf '[paths]\nconfig-dir = /data/first\n' >root/etc/idmode/idmode.conf.d/10-first.conf
+    printf '[paths]\nconfig-dir=/data/config/\n' >root/etc/idmode/idmode.conf.d/9-last.conf
+    printf '[paths]\nconfig-dir = /not-a-fragment\n' >root/etc/idmode/idmode.conf.d/no-fragment
+    mkdir -p root/data/{first,config,'per sist'} root/{config,persist,image}/idmode
+    touch root/data/config/of-others root/data/first/device.key.pem root/config/device.key.pem
+    "$BUILD/bin/idmode" --root "$ROOT" --tcti none boot
+    [[ -f root/data/config/device.key.pem && -f "root/data/per sist/idmode/record" ]]
+}
+
+# Files that are there but for the configuration.
+identity() {
+    find root/data root/config root/persist root/image -type f | sort
+}
+
+answer() {
+    echo "idmode idmode/purge-identity boolean $1" | in_root debconf-set-selections
+}
+
+purge() {
+    in_root $SCRIPTS/idmode.postrm purge 2>said
+}
+
+purge_takes_what_the_configuration_names() {
+    make_root
+    configure
+    touch root/data/config/.device.key.pem.tmp
+    identity >before
+    answer false
+    purge
+    identity | diff before -
+    answer true
+    purge
+    diff <(identity) <(printf 'root/%s\n' config/device.key.pem data/config/of-others data/first/device.key.pem)
+    [[ ! -e root/run/idmode && ! -e "root/data/per sist/idmode" && -d root/persist/idmode ]]
+}
+
+purge_takes_the_usual_places_where_nothing_is_said() {
+    make_root
+    mkdir -p root/config root/persist
+    "$BUILD/bin/idmode" --root "$ROOT" --tcti none boot
+    [[ -f root/config/device.key.pem && -f root/persist/idmode/record ]]
+    mkdir -p root/persist/config
+    touch root/persist/config/tpm_in_use # there is no TPM here
+    answer true
+    purge
+    [[ -z $(find root/config root/persist -type f) ]]
+}
+
+purge_says_what_it_left() {
+    make_root
+    configure
+    answer true
+    mkdir -p "root/data/per sist/config/tpm_in_use"
+    ! purge
+    grep -F 'idmode: purge: /data/per sist/config/tpm_in_use: it is still there' said
+    [[ ! -e "root/data/per sist/idmode" && ! -e root/data/config/device.key.pem && ! -e root/run/idmode ]]
+    rmdir "root/data/per sist/config/tpm_in_use"
+    purge
+}
+
+purge_takes_nothing_by_a_path_that_idmode_refuses() {
+    make_root
+    configure
+    answer true
+    local path
+    for path in data/config /data/config/../config / ''; do
+        printf '[paths]\nconfig-dir = %s\n' "$path" >root/etc/idmode/idmode.conf.d/a.conf
+        ! purge
+        grep -F "idmode: purge: [paths] config-dir = $path: no absolute path" said
+        [[ -f root/data/config/device.key.pem && ! -e "root/data/per sist/idmode" ]]
+    done
+    # Neither through a link that idmode would not follow.
+    mkdir root/elsewhere
+    touch root/elsewhere/tpm_in_use
+    rm root/etc/idmode/idmode.conf.d/a.conf
+    ln -s /elsewhere "root/data/per sist/config"
+    ln -s /elsewhere "root/data/per sist/idmode"
+    purge
+    [[ -f root/elsewhere/tpm_in_use && ! -e root/data/config/device.key.pem ]]
+}
+
+# ---- systemd ----
+
 # calls SCRIPT WORD…: how it calls systemctl. There is no manager in this root: nor may that be an error.
 calls() {
     mkdir -p root/run/systemd/system

@@ -157,9 +157,12 @@ purge_asks_before_it_takes_the_identity() {
     install idmode
     in_root idmode boot
     [[ $(in_root idmode status --json | jq -r .identity.cert_sha256) == "$cert" ]]
+    # It lies where the configuration says.
+    mv "$WORK/root/config" "$WORK/root/data"
+    printf '[paths]\nconfig-dir = /data\n' >"$WORK/root/etc/idmode/idmode.conf.d/50-data.conf"
     echo 'idmode idmode/purge-identity boolean true' | in_root debconf-set-selections
     in_root apt-get -q -y purge idmode >apt.log 2>&1
-    [[ -z $(find "$WORK/root/config" "$WORK/root/persist" ! -type d) ]]
+    [[ -z $(find "$WORK/root/data" "$WORK/root/persist" ! -type d) ]]
     ! in_root debconf-show idmode | grep purge-identity
 }
 

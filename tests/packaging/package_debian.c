@@ -14,5 +14,9 @@ static void need_a_root(void)
 
 TestSuite(package_debian, .timeout = 120, .init = need_a_root);
 
+CASE(package_debian, debian, purge_takes_what_the_configuration_names)
+CASE(package_debian, debian, purge_takes_the_usual_places_where_nothing_is_said)
+CASE(package_debian, debian, purge_says_what_it_left)
+CASE(package_debian, debian, purge_takes_nothing_by_a_path_that_idmode_refuses)
 CASE(package_debian, debian, removal_ends_what_the_package_started)
 CASE(package_debian, debian, installation_tells_systemd_of_units)
