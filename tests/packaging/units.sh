@@ -143,6 +143,32 @@ clock_that_is_set_later_is_noticed() {
     [[ $(grep -c '^RemainAfterExit=' "$units/idmode-clock.service") == 0 ]] # it would run once only
 }
 
+# systemd looks a driver's name up in /proc/devices when the unit starts, and never again.
+drivers_of_allowed_devices_are_loaded_before() {
+    local unit driver word count=0
+    for unit in "$SOURCE"/packaging/systemd/*.service; do
+        while read -r driver; do
+            count=$((count + 1))
+            for word in Wants After; do
+                grep -q -E "^$word=(.* )?modprobe@$driver\.service( |$)" "$unit" ||
+                    { echo "$unit: no $word=modprobe@$driver.service"; return 1; }
+            done
+        done < <(sed -n 's/^DeviceAllow=char-\([a-z]*\) .*/\1/p' "$unit")
+    done
+    [[ $count -ge 1 ]]
+}
+
+# Whoever signs without the broker asks a socket first that is there.
+stopped_socket_is_gone() {
+    local unit count=0
+    for unit in "$SOURCE"/packaging/systemd/*.socket; do
+        grep -q -E '^Listen[A-Za-z]+=/' "$unit" || continue
+        count=$((count + 1))
+        grep -q -x RemoveOnStop=yes "$unit" || { echo "stays when it is stopped: $unit"; return 1; }
+    done
+    [[ $count -ge 1 ]]
+}
+
 group_and_run_directory_are_made() {
     install_all
     mkdir -p root/etc root/run
