@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Completion of idmode(8) in bash.
+# Completion of idmode(8) in bash, and in zsh (_idmode): what zsh lacks, such as mapfile, is not used.
 
 # The command among the words so far, and how many of its own follow it.
 _idmode_command() {
@@ -22,13 +22,22 @@ _idmode_command() {
     done
 }
 
+# _idmode_offer OPTION…: what compgen finds for the word so far.
+_idmode_offer() {
+    local word
+    COMPREPLY=()
+    while IFS= read -r word; do
+        COMPREPLY+=("$word")
+    done < <(compgen "$@" -- "$current")
+}
+
 _idmode_words() {
-    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
+    _idmode_offer -W "$1"
 }
 
 _idmode_files() {
-    mapfile -t COMPREPLY < <(compgen "$1" -- "$current")
-    compopt -o filenames 2>/dev/null
+    _idmode_offer "$1"
+    compopt -o filenames 2>/dev/null || true # zsh knows them by itself
 }
 
 # Words after an option; false: it takes none.
@@ -68,7 +77,7 @@ _idmode_options() {
 }
 
 _idmode_words_of_command() {
-    case $command:$depth in
+    case ${command}:${depth} in
     :*) _idmode_words "boot mode status hook migrate import adopt csr cert sign history doctor hold attest factory-reset" ;;
     hook:0) _idmode_words "pre-install post-install install-failed commit rollback" ;;
     migrate:0) _idmode_words "prepare commit abort show" ;;
@@ -80,7 +89,7 @@ _idmode_words_of_command() {
     esac
 }
 
-_idmode() {
+_idmode_complete() {
     local current=${COMP_WORDS[COMP_CWORD]} command depth
     COMPREPLY=()
     _idmode_value "${COMP_WORDS[COMP_CWORD - 1]}" && return
@@ -92,4 +101,4 @@ _idmode() {
     fi
 }
 
-complete -F _idmode idmode
+complete -F _idmode_complete idmode

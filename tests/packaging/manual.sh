@@ -114,7 +114,7 @@ completes() {
         read -r -a COMP_WORDS <<<"$3"
         [[ $3 != *" " ]] || COMP_WORDS+=("")
         COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-        _idmode
+        _idmode_complete
         printf "%s\n" "${COMPREPLY[@]}"' - "$SOURCE/packaging/completions/idmode.bash" "$BUILD/bin" "$1" | sort
 }
 
@@ -138,17 +138,58 @@ bash_completes_commands_and_options() {
     diff <(completes 'idmode cert install one') <(echo one.pem)
 }
 
-zsh_completes_too() {
-    command -v zsh >/dev/null
+# What stands on the line after TAB, for each line of the input, in one shell that somebody seems to sit at.
+zsh_completes() {
     cat >script.zsh <<'ZSH'
-autoload -U compinit && compinit -u -D
-autoload -U +X bashcompinit && bashcompinit
-source $IDMODE_BASH_COMPLETION
-COMP_WORDS=(idmode hook "") COMP_CWORD=2
-print -l ${_comps[idmode]:-none}
+zmodload zsh/zpty
+zpty shell "HOME=$WORK TERM=dumb zsh -f -i"
+zpty -w shell 'fpath=($SOURCE/packaging/completions $fpath); autoload -U compinit && compinit -u -D'
+zpty -w shell 'put-down() { print -r -- "$BUFFER" >>line; BUFFER= }; zle -N put-down; bindkey "^X" put-down'
+zpty -w shell 'print ready >line'
+integer wanted=1 tries
+await() {
+    for ((tries = 0; tries < 600; tries++)); do
+        [[ -e line && $(wc -l <line) == $wanted ]] && return
+        zpty -r -t shell said '*' # nobody else reads what it shows
+        sleep 0.1
+    done
+    print -u 2 "never came: ${typed:-a prompt}"
+    exit 1
+}
+await
+while IFS= read -r typed; do
+    wanted+=1
+    zpty -n -w shell "$typed"$'\t\x18'
+    await
+done
 ZSH
-    IDMODE_BASH_COMPLETION=$SOURCE/packaging/completions/idmode.bash zsh -f script.zsh | grep bash_complete
-    zsh -n "$SOURCE/packaging/completions/_idmode"
+    IDMODE_BASH_COMPLETION=$SOURCE/packaging/completions/idmode.bash PATH=$BUILD/bin:$PATH zsh -f script.zsh
+    tail -n +2 line | sed 's/ *$//'
+}
+
+zsh_completes_too() {
+    mkdir directory
+    touch one.pem
+    zsh_completes >said <<'LINES'
+idmode hook pre
+idmode hook post
+idmode fact
+idmode -q status --format pro
+idmode --root / hold clear --to ne
+idmode attest activate --cred
+idmode cert install one
+idmode --root dir
+LINES
+    diff said - <<'LINES'
+idmode hook pre-install
+idmode hook post-install
+idmode factory-reset
+idmode -q status --format prometheus
+idmode --root / hold clear --to new-identity
+idmode attest activate --credential
+idmode cert install one.pem
+idmode --root directory
+LINES
 }
 
 "$1"
