@@ -14,6 +14,8 @@ import sys
 YOCTO = {"libcrypto": "openssl", "libssl": "openssl", "tss2-esys": "tpm2-tss", "jansson": "jansson",
          "ubootenv": "libubootenv", "inotifytools": "inotify-tools"}
 BUILDROOT = YOCTO
+# CMake of each series of openembedded-core.
+SERIES = {"kirkstone": (3, 22), "scarthgap": (3, 28)}
 # Only for tests, examples and idmode-lab.
 TESTS = {"criterion", "yaml-0.1", "fuse3", "libmicrohttpd", "sqlite3"}
 
@@ -38,11 +40,19 @@ def version(source):
     return re.search(r"project\(idmode VERSION ([0-9.]+)", read(source, "CMakeLists.txt")).group(1)
 
 
+def twice(words):
+    return {w for w in words if words.count(w) > 1}
+
+
 def variables(text):
-    """VAR = "…" with continued lines, the later wins; bitbake's ${…} is left as it is."""
+    """VAR = "…" with continued lines, each said once, as are its words; bitbake's ${…} is left as it is."""
     text = text.replace("\\\n", " ")
-    return {name: value.split() for name, _, value in
-            re.findall(r'^([\w:${}.-]+)\s*(\+?=\+?)\s*"([^"]*)"', text, re.M)}
+    said = [(name, value.split()) for name, value in
+            re.findall(r'^([\w:${}.-]+)\s*(?:\+?=\+?)\s*"([^"]*)"', text, re.M)]
+    assert not twice([name for name, _ in said]), f"said twice: {twice([name for name, _ in said])}"
+    for name, words in said:
+        assert name.startswith(("SUMMARY", "INITSCRIPT_")) or not twice(words), f"{name}: twice {twice(words)}"
+    return dict(said)
 
 
 def expand(word):
@@ -55,8 +65,12 @@ def expand(word):
     return word
 
 
-def installed_files(root):
-    """Debian's directories of architectures count as /usr/lib."""
+def installed_files(root, recipe, source):
+    """What `cmake --install` made and do_install:append adds. Debian's directories of architectures count as
+    /usr/lib."""
+    for path, target in re.findall(r"^\s+install .*\$\{S\}/(\S+) \$\{D\}(\S+)$", recipe, re.M):
+        assert os.path.isfile(os.path.join(source, path)), f"nothing to install: {path}"
+        yield expand(target)
     for directory, _, names in os.walk(root):
         for name in names:
             path = "/" + os.path.relpath(os.path.join(directory, name), root)
@@ -72,11 +86,31 @@ def takes(pattern, path):
 OF_BITBAKE = ["/usr/include", "/usr/lib/libidmode.so", "/usr/lib/pkgconfig", "/usr/share/man", "/usr/share/doc"]
 
 
+def cmake_is_new_enough(source):
+    wanted = re.search(r"cmake_minimum_required\(VERSION (\d+)\.(\d+)", read(source, "CMakeLists.txt"))
+    layer = variables(read(source, "packaging/yocto/meta-idmode/conf/layer.conf"))
+    for series in layer["LAYERSERIES_COMPAT_idmode"]:
+        assert SERIES[series] >= tuple(map(int, wanted.groups())), f"{series}: its CMake is too old"
+
+
+def somebody_boots(recipe, values):
+    """Units where systemd runs them, the script where it does not."""
+    assert "idmode-boot.service" in values["SYSTEMD_SERVICE:${PN}"]
+    assert re.search(r"^inherit \$\{@bb\.utils\.contains\('DISTRO_FEATURES', 'systemd', '', 'update-rc\.d', d\)\}$",
+                     recipe, re.M), "no update-rc.d without systemd"
+    script = "${sysconfdir}/init.d/" + values["INITSCRIPT_NAME"][0]
+    assert script in values["FILES:${PN}"] and "${D}" + script in recipe, f"nobody installs {script}"
+    for package in values["SYSTEMD_PACKAGES"]:
+        assert package == "${PN}" or "${PN}" in values.get("RDEPENDS:" + package, []), f"{package} without idmode"
+
+
 def yocto(source, root):
     name = f"packaging/yocto/meta-idmode/recipes-security/idmode/idmode_{version(source)}.bb"
     recipe = read(source, name)
     assert recipe.count("{") == recipe.count("}") and recipe.count('"') % 2 == 0, "unbalanced"
     values = variables(recipe)
+    cmake_is_new_enough(source)
+    somebody_boots(recipe, values)
     missing = {YOCTO[n] for n in needed(source)} - set(values["DEPENDS"])
     assert not missing, f"DEPENDS lacks {missing}"
     with open(os.path.join(source, "LICENSE"), "rb") as file:
@@ -86,7 +120,8 @@ def yocto(source, root):
                 for key, value in values.items() if key.startswith("FILES:")}
     named = {expand(w) for w in values["PACKAGES"]} | {"idmode"}
     assert {expand(p) for p in packages} == named, f"PACKAGES {named}, FILES of {set(packages)}"
-    for path in installed_files(root):
+    files = list(installed_files(root, recipe, source))
+    for path in files:
         owners = [p for p, patterns in packages.items() if any(takes(x, path) for x in patterns)]
         if any(takes(x, path) for x in OF_BITBAKE):
             assert not owners, f"{path}: bitbake's own, and {owners}"
@@ -94,11 +129,11 @@ def yocto(source, root):
         assert len(owners) == 1, f"{path}: packages {owners}"
     for package, patterns in packages.items():
         for pattern in patterns:
-            assert any(takes(pattern, p) for p in installed_files(root)), f"{package}: nothing is {pattern}"
+            assert any(takes(pattern, p) for p in files), f"{package}: nothing is {pattern}"
     for key, units in values.items():
         if key.startswith("SYSTEMD_SERVICE:"):
             for unit in units:
-                assert any(p.endswith("/" + unit) for p in installed_files(root)), f"no unit {unit}"
+                assert any(p.endswith("/" + unit) for p in files), f"no unit {unit}"
 
 
 def buildroot(source):

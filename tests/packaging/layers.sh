@@ -3,7 +3,8 @@
 # Cases of package_layers.c: see package_script.h.
 
 readonly LAYERS="$SOURCE/tests/packaging/layers.py"
-readonly RECIPES=packaging/yocto/meta-idmode/recipes-security/idmode
+readonly LAYER=packaging/yocto/meta-idmode
+readonly RECIPES=$LAYER/recipes-security/idmode
 
 recipe_is_that_of_the_sources() {
     DESTDIR=$WORK/installed cmake --install "$BUILD" --prefix /usr >/dev/null
@@ -11,15 +12,22 @@ recipe_is_that_of_the_sources() {
     # It would be seen.
     local change recipe
     recipe=$(cd "$SOURCE" && echo "$RECIPES"/idmode_*.bb)
-    mkdir -p "changed/$RECIPES"
-    cp -r "$SOURCE"/{CMakeLists.txt,cmake,LICENSE} changed/
+    mkdir changed
+    cp -r "$SOURCE"/{CMakeLists.txt,cmake,LICENSE,packaging} changed/
     for change in 's,[^ ]*ossl-modules/idmode.so,,' 's/tpm2-tss//' 's/md5=./md5=x/' 's,/idmode .$,/idmod \\\\,' \
-        's/-signd /-sign /' 's/"idmode-signd.socket"/"idmode-signd.sockets"/'; do
+        's/-signd /-sign /' 's/"idmode-signd.socket"/"idmode-signd.sockets"/' \
+        '/^RDEPENDS:.*-signd/d' '/^FILES:.*-watch/p' 's,^ *[^ ]*/idmode .$,&\n&,' '/^inherit.*update-rc.d/d' \
+        's/S20idmode/S2idmode/' '/^ *[^ ]*init.d/d'; do
         sed "$change" "$SOURCE/$recipe" >"changed/$recipe"
         cmp -s "$SOURCE/$recipe" "changed/$recipe" && { echo "changes nothing: $change"; return 1; }
         ! python3 "$LAYERS" yocto "$WORK/changed" "$WORK/installed" 2>/dev/null ||
             { echo "not seen: $change"; return 1; }
     done
+    cp "$SOURCE/$recipe" "changed/$recipe"
+    python3 "$LAYERS" yocto "$WORK/changed" "$WORK/installed"
+    sed -i '/^LAYERSERIES/s/scarthgap/kirkstone &/' "changed/$LAYER/conf/layer.conf"
+    ! python3 "$LAYERS" yocto "$WORK/changed" "$WORK/installed" 2>said
+    grep 'kirkstone: its CMake is too old' said
 }
 
 buildroot_package_is_that_of_the_sources() {

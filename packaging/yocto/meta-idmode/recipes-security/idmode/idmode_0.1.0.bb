@@ -11,6 +11,9 @@ EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../..
 DEPENDS = "openssl tpm2-tss jansson libubootenv inotify-tools"
 
 inherit cmake pkgconfig systemd useradd
+# Where systemd does not run the units, an init that runs /etc/init.d does: without either nobody decides. Both
+# would be two of each daemon.
+inherit ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', '', 'update-rc.d', d)}
 
 EXTRA_OECMAKE = " \
     -DCMAKE_BUILD_TYPE=MinSizeRel \
@@ -22,6 +25,12 @@ EXTRA_OECMAKE = " \
 # Certificates are not issued under a clock behind this; bitbake sets it from the sources.
 do_configure[vardeps] += "SOURCE_DATE_EPOCH"
 
+do_install:append() {
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'false', 'true', d)}; then
+        install -D -m 0755 ${S}/packaging/busybox/S20idmode ${D}${sysconfdir}/init.d/idmode
+    fi
+}
+
 PACKAGES =+ "${PN}-mender ${PN}-openssl ${PN}-rauc ${PN}-signd ${PN}-swupdate ${PN}-verify ${PN}-watch lib${PN}"
 
 FILES:${PN} = " \
@@ -29,6 +38,7 @@ FILES:${PN} = " \
     ${prefix}/libexec/idmode/attest \
     ${prefix}/libexec/idmode/bootenv \
     ${prefix}/libexec/idmode/core \
+    ${sysconfdir}/init.d/idmode \
     ${systemd_system_unitdir}/idmode-boot.service \
     ${systemd_system_unitdir}/idmode-clock.service \
     ${systemd_system_unitdir}/idmode-clock.timer \
@@ -51,7 +61,6 @@ FILES:${PN}-signd = " \
     ${systemd_system_unitdir}/idmode-signd.service \
     ${systemd_system_unitdir}/idmode-signd.socket \
 "
-FILES:${PN}-watch = "${bindir}/idmode-watch ${systemd_system_unitdir}/idmode-watch.service"
 FILES:${PN}-swupdate = "${prefix}/lib/idmode/hooks/swupdate"
 FILES:${PN}-mender = "${datadir}/idmode/hooks/mender"
 FILES:${PN}-verify = "${bindir}/idmode-verify"
@@ -63,6 +72,7 @@ RRECOMMENDS:${PN} = "${PN}-mender ${PN}-openssl ${PN}-signd"
 
 RDEPENDS:${PN}-rauc = "${PN} rauc"
 RDEPENDS:${PN}-mender = "${PN}"
+RDEPENDS:${PN}-signd = "${PN}"
 RDEPENDS:${PN}-swupdate = "${PN} swupdate"
 RDEPENDS:${PN}-watch = "${PN}"
 
@@ -70,7 +80,10 @@ SYSTEMD_PACKAGES = "${PN} ${PN}-signd ${PN}-watch"
 SYSTEMD_SERVICE:${PN} = "idmode-boot.service idmode-clock.timer"
 SYSTEMD_SERVICE:${PN}-signd = "idmode-signd.socket"
 SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
-SYSTEMD_SERVICE:${PN}-watch = "idmode-watch.service"
+
+# After mounts, device nodes, modules and the clock of rcS.d, before the network and the updater of rc5.d.
+INITSCRIPT_NAME = "idmode"
+INITSCRIPT_PARAMS = "start 40 S . stop 60 0 1 6 ."
 
 USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system idmode"
