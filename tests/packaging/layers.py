@@ -144,8 +144,11 @@ def buildroot(source):
     dependencies = set(said["IDMODE_DEPENDENCIES"].split()) - {"host-pkgconf"}
     wanted = {BUILDROOT[n] for n in needed(source)}
     assert dependencies == wanted, f"IDMODE_DEPENDENCIES: {dependencies}, needed: {wanted}"
-    selected = set(re.findall(r"select BR2_PACKAGE_(\w+)", read(directory, "Config.in")))
-    assert selected == {d.upper().replace("-", "_") for d in dependencies}, f"Config.in selects {selected}"
+    selected = re.findall(r"select BR2_PACKAGE_(\w+)", read(directory, "Config.in"))
+    assert not twice(selected), f"Config.in: twice {twice(selected)}"
+    packages = {d.upper().replace("-", "_") for d in dependencies}
+    # Buildroot's openssl is one of two; a provider is OpenSSL's.
+    assert set(selected) == packages | {"OPENSSL_FORCE_LIBOPENSSL"}, f"Config.in selects {selected}"
 
 
 if __name__ == "__main__":
