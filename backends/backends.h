@@ -299,8 +299,11 @@ struct idm_backends {
      * object of ours that is already there is kept. TPM_TAKEN when a stranger's is there. */
     int (*tpm_parent_make)(void *self, uint32_t srk_handle, uint32_t parent_handle,
                            uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err);
-    /* A new device key under the parent, as TSS2 PRIVATE KEY file; not persisted. */
-    int (*tpm_key_create)(void *self, uint32_t parent_handle, enum idm_algorithm algorithm,
+    /* A new device key under the parent, as TSS2 PRIVATE KEY file; not persisted. Secrets travel encrypted
+     * to the parent: here, with tpm_seal and tpm_unseal, another one than that of `parent_name` is given
+     * none, TPM_OTHER. Zeros: no parent is on record yet, this is its first use. */
+    int (*tpm_key_create)(void *self, uint32_t parent_handle,
+                          const uint8_t parent_name[IDM_NAME_SIZE], enum idm_algorithm algorithm,
                           struct idm_bytes *ret_tss2, struct idm_error *err);
     /* A software key from outside, wrapped in software for the parent of that Name, becomes its child,
      * as TSS2 PRIVATE KEY file; not persisted. USAGE: no algorithm that idmode uses; TPM_TAKEN: another
@@ -323,10 +326,12 @@ struct idm_backends {
     int (*tpm_evict)(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SIZE],
                      struct idm_error *err);
     /* Envelope: AES-256-GCM over `plain`, its key sealed under the parent (TPM, no PCR policy). */
-    int (*tpm_seal)(void *self, uint32_t parent_handle, const struct idm_bytes *plain,
-                    struct idm_bytes *ret_envelope, struct idm_error *err);
-    int (*tpm_unseal)(void *self, uint32_t parent_handle, const struct idm_bytes *envelope,
-                      struct idm_bytes *ret_plain, struct idm_error *err);
+    int (*tpm_seal)(void *self, uint32_t parent_handle, const uint8_t parent_name[IDM_NAME_SIZE],
+                    const struct idm_bytes *plain, struct idm_bytes *ret_envelope,
+                    struct idm_error *err);
+    int (*tpm_unseal)(void *self, uint32_t parent_handle, const uint8_t parent_name[IDM_NAME_SIZE],
+                      const struct idm_bytes *envelope, struct idm_bytes *ret_plain,
+                      struct idm_error *err);
     /* TPM2_Clear under the lockout hierarchy's authorisation (empty), then read back. */
     int (*tpm_clear)(void *self, struct idm_error *err);
     /* Would it be allowed? TPM_OWNED: Clear is disabled, or the lockout authorisation is set. */

@@ -284,10 +284,11 @@ static int tpm_parent_make(void *self, uint32_t srk_handle, uint32_t parent_hand
     return idm_tpm_parent_make(tpm_of(self), srk_handle, parent_handle, ret_name, err);
 }
 
-static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm algorithm,
+static int tpm_key_create(void *self, uint32_t parent_handle,
+                          const uint8_t parent_name[IDM_NAME_SIZE], enum idm_algorithm algorithm,
                           struct idm_bytes *ret_tss2, struct idm_error *err)
 {
-    return idm_tpm_key_create(tpm_of(self), parent_handle, algorithm, ret_tss2, err);
+    return idm_tpm_key_create(tpm_of(self), parent_handle, parent_name, algorithm, ret_tss2, err);
 }
 
 static int tpm_key_import(void *self, uint32_t parent_handle,
@@ -315,16 +316,18 @@ static int tpm_evict(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SI
     return idm_tpm_evict(tpm_of(self), handle, name, err);
 }
 
-static int tpm_seal(void *self, uint32_t parent_handle, const struct idm_bytes *plain,
-                    struct idm_bytes *ret_envelope, struct idm_error *err)
+static int tpm_seal(void *self, uint32_t parent_handle, const uint8_t parent_name[IDM_NAME_SIZE],
+                    const struct idm_bytes *plain, struct idm_bytes *ret_envelope,
+                    struct idm_error *err)
 {
-    return idm_tpm_seal(tpm_of(self), parent_handle, plain, ret_envelope, err);
+    return idm_tpm_seal(tpm_of(self), parent_handle, parent_name, plain, ret_envelope, err);
 }
 
-static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes *envelope,
-                      struct idm_bytes *ret_plain, struct idm_error *err)
+static int tpm_unseal(void *self, uint32_t parent_handle, const uint8_t parent_name[IDM_NAME_SIZE],
+                      const struct idm_bytes *envelope, struct idm_bytes *ret_plain,
+                      struct idm_error *err)
 {
-    return idm_tpm_unseal(tpm_of(self), parent_handle, envelope, ret_plain, err);
+    return idm_tpm_unseal(tpm_of(self), parent_handle, parent_name, envelope, ret_plain, err);
 }
 
 static int tpm_clear(void *self, struct idm_error *err)

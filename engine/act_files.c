@@ -139,7 +139,7 @@ static int copy_sealed(struct idm_engine *e, struct idm_error *err)
         _cleanup_bytes_ struct idm_bytes plain = {0};
         const struct idm_loaded *loaded = &e->files[files[i]];
         if (loaded->rc || e->be->tpm_unseal(e->be->self, idm_layout(e).parent_handle,
-                                            &loaded->bytes, &plain, NULL))
+                                            e->record.parent_name, &loaded->bytes, &plain, NULL))
             continue;
         return idm_put(e, files[1 - i], &loaded->bytes, err);
     }

@@ -176,8 +176,8 @@ int idm_do_make_tss2_files(struct idm_engine *e, struct idm_error *err)
         rc = idm_bytes_set(&e->fresh_tss2, e->files[IDM_F_CONFIG_TSS2].bytes.data,
                            e->files[IDM_F_CONFIG_TSS2].bytes.size);
     else
-        rc = e->be->tpm_key_create(e->be->self, layout.parent_handle, layout.algorithm,
-                                   &e->fresh_tss2, err);
+        rc = e->be->tpm_key_create(e->be->self, layout.parent_handle, e->record.parent_name,
+                                   layout.algorithm, &e->fresh_tss2, err);
     if (rc)
         return rc;
     rc = idm_note_device_key(e, &e->fresh_tss2, err);

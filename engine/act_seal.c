@@ -51,7 +51,8 @@ static int seal_pair(struct idm_engine *e, const struct idm_bytes *key,
     _cleanup_bytes_ struct idm_bytes envelope = {0};
     int rc = pack_pair(key, cert, &packed, err);
     if (rc == 0)
-        rc = e->be->tpm_seal(e->be->self, idm_layout(e).parent_handle, &packed, &envelope, err);
+        rc = e->be->tpm_seal(e->be->self, idm_layout(e).parent_handle, e->record.parent_name,
+                             &packed, &envelope, err);
     if (rc == 0)
         rc =
             e->be->file_write(e->be->self, IDM_F_PERSIST_SEALED, envelope.data, envelope.size, err);
@@ -69,7 +70,8 @@ static int open_envelope(struct idm_engine *e, enum idm_file file, struct idm_by
     const struct idm_backends *be = e->be;
     int rc = be->file_read(be->self, file, &envelope, err);
     if (rc == 0)
-        rc = be->tpm_unseal(be->self, idm_layout(e).parent_handle, &envelope, &packed, err);
+        rc = be->tpm_unseal(be->self, idm_layout(e).parent_handle, e->record.parent_name, &envelope,
+                            &packed, err);
     if (rc == 0)
         rc = unpack_pair(&packed, ret_key, ret_cert, err);
     if (rc == 0)
@@ -205,7 +207,8 @@ int idm_do_put_former_aside(struct idm_engine *e, struct idm_error *err)
         return 0;
     int rc = pack_pair(key, cert, &packed, err);
     if (rc == 0)
-        rc = e->be->tpm_seal(e->be->self, idm_layout(e).parent_handle, &packed, &envelope, err);
+        rc = e->be->tpm_seal(e->be->self, idm_layout(e).parent_handle, e->record.parent_name,
+                             &packed, &envelope, err);
     if (rc == 0)
         rc = e->be->file_write(e->be->self, IDM_F_FORMER_SEALED, envelope.data, envelope.size, err);
     return rc;

@@ -107,7 +107,7 @@ static int open_parent(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref 
     uint8_t name[IDM_NAME_SIZE];
     if (handle != IDM_TPM_PRIMARY)
         return idm_tpm_ref_open(tpm, handle, ret, ret_area, err);
-    int result = idm_tpm_storage_open(tpm, handle, ret, err);
+    int result = idm_tpm_storage_open(tpm, handle, NULL, ret, err);
     return result < 0 ? result : idm_tpm_read_public(tpm, ret->loaded, ret_area, name, err);
 }
 

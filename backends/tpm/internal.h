@@ -138,9 +138,10 @@ int idm_tpm_read_public(struct idm_tpm *tpm, uint32_t handle, TPM2B_PUBLIC *ret_
  * TPM_EMPTY. */
 int idm_tpm_ref_open(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *ret,
                      TPM2B_PUBLIC *ret_public, struct idm_error *err) IDM_NODISCARD;
-/* The same for a storage key that idmode can use; TPM_TAKEN otherwise. */
-int idm_tpm_storage_open(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *ret,
-                         struct idm_error *err) IDM_NODISCARD;
+/* The same for a storage key that idmode can use; TPM_TAKEN otherwise. TPM_OTHER: not the one whose Name is
+ * `wanted`. NULL or zeros: whichever it is, for a session that no secret depends on, or a first use. */
+int idm_tpm_storage_open(struct idm_tpm *tpm, uint32_t handle, const uint8_t wanted[IDM_NAME_SIZE],
+                         struct idm_tpm_ref *ret, struct idm_error *err) IDM_NODISCARD;
 /* Makes `object` persistent at `handle` and reads it back; `name` must be there then. */
 int idm_tpm_persist(struct idm_tpm *tpm, const struct idm_tpm_ref *object,
                     const struct idm_tpm_ref *salt, uint32_t handle,

@@ -4,7 +4,8 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-int idm_tpm_key_create(struct idm_tpm *tpm, uint32_t parent_handle, enum idm_algorithm algorithm,
+int idm_tpm_key_create(struct idm_tpm *tpm, uint32_t parent_handle,
+                       const uint8_t parent_name[IDM_NAME_SIZE], enum idm_algorithm algorithm,
                        struct idm_bytes *ret_tss2, struct idm_error *err)
 {
     static const char what[] = "create a device key in the TPM";
@@ -18,7 +19,7 @@ int idm_tpm_key_create(struct idm_tpm *tpm, uint32_t parent_handle, enum idm_alg
         return result;
     _cleanup_ref_ struct idm_tpm_ref parent = IDM_TPM_REF_EMPTY;
     _cleanup_ref_ struct idm_tpm_ref session = IDM_TPM_REF_EMPTY;
-    result = idm_tpm_storage_open(tpm, parent_handle, &parent, err);
+    result = idm_tpm_storage_open(tpm, parent_handle, parent_name, &parent, err);
     if (result == 0)
         result = idm_tpm_session(tpm, &parent, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT,
                                  &session, err);
@@ -61,7 +62,7 @@ int idm_tpm_key_persist(struct idm_tpm *tpm, const struct idm_bytes *tss2, uint3
 
     _cleanup_ref_ struct idm_tpm_ref parent = IDM_TPM_REF_EMPTY;
     _cleanup_ref_ struct idm_tpm_ref loaded = IDM_TPM_REF_EMPTY;
-    result = idm_tpm_storage_open(tpm, parent_handle, &parent, err);
+    result = idm_tpm_storage_open(tpm, parent_handle, NULL, &parent, err);
     if (result == 0)
         result = idm_tpm_load(tpm, &parent, ESYS_TR_PASSWORD, &key.public_area, &key.private_area,
                               &loaded, err);

@@ -86,7 +86,7 @@ int idm_tpm_object(struct idm_tpm *tpm, uint32_t handle, enum idm_tpm_role role,
  * public area (tpm2-tss 3.2, IESYS_RESOURCE), and checked.
  *
  * What this cannot see is an interposer that answers with an area and the Name that belongs to it:
- * only the caller, who has the Name in its record, can (idm_tpm_object). */
+ * only the caller, who has the Name in its record, can (idm_tpm_storage_open). */
 static int noted_public(struct idm_tpm *tpm, ESYS_TR tr, TPM2B_PUBLIC *ret,
                         uint8_t ret_name[IDM_NAME_SIZE])
 {
@@ -130,20 +130,40 @@ int idm_tpm_ref_open(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *r
     return 0;
 }
 
-int idm_tpm_storage_open(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *ret,
-                         struct idm_error *err)
+static int open_storage(struct idm_tpm *tpm, uint32_t handle, const char *what,
+                        struct idm_tpm_ref *ret, uint8_t ret_name[IDM_NAME_SIZE],
+                        struct idm_error *err)
 {
-    _cleanup_ref_ struct idm_tpm_ref opened = IDM_TPM_REF_EMPTY;
     TPM2B_PUBLIC area;
-    uint8_t name[IDM_NAME_SIZE];
     if (handle == IDM_TPM_PRIMARY)
-        return idm_tpm_srk_create(tpm, ret, name, err);
-    int result = idm_tpm_ref_open(tpm, handle, &opened, &area, err);
+        return idm_tpm_srk_create(tpm, ret, ret_name, err);
+    int result = idm_tpm_ref_open(tpm, handle, ret, &area, err);
     if (result < 0)
         return result;
     if (!idm_public_is_storage(&area))
-        return idm_fail(err, IDM_E_TPM_TAKEN, idm_what_at("use the parent at", handle).text,
+        return idm_fail(err, IDM_E_TPM_TAKEN, what,
                         "the object there is no storage key that idmode can use");
+    result = idm_public_name(&area, ret_name);
+    return result < 0 ? idm_fail(err, result, what, "no Name") : 0;
+}
+
+int idm_tpm_storage_open(struct idm_tpm *tpm, uint32_t handle, const uint8_t wanted[IDM_NAME_SIZE],
+                         struct idm_tpm_ref *ret, struct idm_error *err)
+{
+    const struct idm_what what = idm_what_at("use the parent at", handle);
+    _cleanup_ref_ struct idm_tpm_ref opened = IDM_TPM_REF_EMPTY;
+    uint8_t name[IDM_NAME_SIZE];
+    int result = open_storage(tpm, handle, what.text, &opened, name, err);
+    if (result < 0)
+        return result;
+    bool on_record = wanted && !idm_all_zero(wanted, IDM_NAME_SIZE);
+    if (on_record && memcmp(name, wanted, IDM_NAME_SIZE) != 0) {
+        (void)idm_fail(err, IDM_E_TPM_OTHER, what.text,
+                       "another storage key answers there than the one on record");
+        return idm_advise(err,
+                          "look who is between idmode and the TPM, or who put an object there"),
+               IDM_E_TPM_OTHER;
+    }
     *ret = opened;
     opened = (struct idm_tpm_ref)IDM_TPM_REF_EMPTY;
     return 0;

@@ -10,7 +10,7 @@ static const char what[] = "make the epoch parent";
 static int srk_ensure(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *ret,
                       struct idm_error *err)
 {
-    int result = idm_tpm_storage_open(tpm, handle, ret, err);
+    int result = idm_tpm_storage_open(tpm, handle, NULL, ret, err);
     if (result != IDM_E_TPM_EMPTY)
         return result;
     {
@@ -20,7 +20,7 @@ static int srk_ensure(struct idm_tpm *tpm, uint32_t handle, struct idm_tpm_ref *
         if (result == 0)
             result = idm_tpm_persist(tpm, &made, &made, handle, name, err);
     }
-    return result < 0 ? result : idm_tpm_storage_open(tpm, handle, ret, err);
+    return result < 0 ? result : idm_tpm_storage_open(tpm, handle, NULL, ret, err);
 }
 
 /* Private part in, persistent object out; nothing of it outlives this function. */

@@ -55,7 +55,7 @@ int idm_tpm_owner_salt(struct idm_tpm *tpm, struct idm_tpm_ref *ret, struct idm_
 {
     if (!tpm->settings->owner_auth_file[0])
         return 0;
-    int result = idm_tpm_storage_open(tpm, tpm->settings->srk_handle, ret, err);
+    int result = idm_tpm_storage_open(tpm, tpm->settings->srk_handle, NULL, ret, err);
     return result == IDM_E_TPM_EMPTY || result == IDM_E_TPM_TAKEN ? 0 : result;
 }
 

@@ -64,8 +64,10 @@ int idm_tpm_counter_increment(struct idm_tpm *tpm, uint32_t index, struct idm_er
 /* TPM_TAKEN: a stranger's object at either handle. TPM_FULL: no slot for SRK or parent. */
 int idm_tpm_parent_make(struct idm_tpm *tpm, uint32_t srk_handle, uint32_t parent_handle,
                         uint8_t ret_name[IDM_NAME_SIZE], struct idm_error *err);
-/* TPM_EMPTY, TPM_TAKEN: nothing, or no storage key, at parent_handle. USAGE: IDM_ALG_NONE. */
-int idm_tpm_key_create(struct idm_tpm *tpm, uint32_t parent_handle, enum idm_algorithm algorithm,
+/* TPM_EMPTY, TPM_TAKEN: nothing, or no storage key, at parent_handle; TPM_OTHER: another one than
+ * `parent_name` (zeros: whichever it is). USAGE: IDM_ALG_NONE. */
+int idm_tpm_key_create(struct idm_tpm *tpm, uint32_t parent_handle,
+                       const uint8_t parent_name[IDM_NAME_SIZE], enum idm_algorithm algorithm,
                        struct idm_bytes *ret_tss2, struct idm_error *err);
 /* TPM_EMPTY: no parent; TPM_TAKEN: another object than `parent_name` at its handle; USAGE: a key that
  * idmode has no algorithm for; CORRUPT: not one good key. */
@@ -81,12 +83,15 @@ int idm_tpm_key_persist(struct idm_tpm *tpm, const struct idm_bytes *tss2, uint3
 int idm_tpm_evict(struct idm_tpm *tpm, uint32_t handle, const uint8_t name[IDM_NAME_SIZE],
                   struct idm_error *err);
 
-/* USAGE: plain too large for an envelope. */
-int idm_tpm_seal(struct idm_tpm *tpm, uint32_t parent_handle, const struct idm_bytes *plain,
+/* USAGE: plain too large for an envelope. TPM_OTHER: another parent than `parent_name` (zeros: whichever
+ * it is). */
+int idm_tpm_seal(struct idm_tpm *tpm, uint32_t parent_handle,
+                 const uint8_t parent_name[IDM_NAME_SIZE], const struct idm_bytes *plain,
                  struct idm_bytes *ret_envelope, struct idm_error *err);
 /* CORRUPT, NEWER: no envelope that this program can read, or changed since it was sealed.
- * TPM_UNFIT: not sealed under what is at parent_handle. */
-int idm_tpm_unseal(struct idm_tpm *tpm, uint32_t parent_handle, const struct idm_bytes *envelope,
+ * TPM_UNFIT: not sealed under what is at parent_handle; TPM_OTHER: as idm_tpm_seal. */
+int idm_tpm_unseal(struct idm_tpm *tpm, uint32_t parent_handle,
+                   const uint8_t parent_name[IDM_NAME_SIZE], const struct idm_bytes *envelope,
                    struct idm_bytes *ret_plain, struct idm_error *err);
 
 /* TPM_OWNED, before anything is tried, when the lockout authorisation is set: one wrong guess would

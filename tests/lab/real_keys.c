@@ -100,8 +100,8 @@ static bool opens(const struct search *search, const struct idm_bytes *envelope)
 {
     _cleanup_bytes_ struct idm_bytes plain = {0};
 
-    return idm_tpm_unseal(search->tpm, search->settings.parent_handle, envelope, &plain, NULL) ==
-               0 &&
+    return idm_tpm_unseal(search->tpm, search->settings.parent_handle, NULL, envelope, &plain,
+                          NULL) == 0 &&
            holds(search, &plain);
 }
 

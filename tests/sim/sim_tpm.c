@@ -120,7 +120,18 @@ static uint32_t parent_id(struct idm_sim *sim, uint32_t handle)
 
 static void name_of_parent(struct idm_sim *sim, uint32_t handle, uint8_t ret[IDM_NAME_SIZE])
 {
-    idm_sim_name(handle == IDM_TPM_PRIMARY ? "srk" : "name", parent_id(sim, handle), ret);
+    idm_sim_name("name", parent_id(sim, handle), ret);
+}
+
+/* Is the parent that is on record there? Zeros: none is. */
+static int check_parent(struct idm_sim *sim, uint32_t handle, const uint8_t wanted[IDM_NAME_SIZE])
+{
+    uint8_t name[IDM_NAME_SIZE] = {0};
+    if (!parent_id(sim, handle))
+        return IDM_E_TPM_EMPTY;
+    name_of_parent(sim, handle, name);
+    bool on_record = !idm_all_zero(wanted, IDM_NAME_SIZE);
+    return on_record && memcmp(name, wanted, sizeof name) != 0 ? IDM_E_TPM_OTHER : 0;
 }
 
 /* Every object of this device's chip hangs under its own storage root key. */
@@ -346,15 +357,16 @@ static int tpm_parent_make(void *self, uint32_t srk_handle, uint32_t parent_hand
     return said(changed(sim, last), "make the parent", err);
 }
 
-static int tpm_key_create(void *self, uint32_t parent_handle, enum idm_algorithm algorithm,
+static int tpm_key_create(void *self, uint32_t parent_handle,
+                          const uint8_t parent_name[IDM_NAME_SIZE], enum idm_algorithm algorithm,
                           struct idm_bytes *ret_tss2, struct idm_error *err)
 {
     struct idm_sim *sim = self;
     int rc = command(sim);
     uint32_t parent = parent_id(sim, parent_handle);
     (void)algorithm;
-    if (rc == 0 && !parent)
-        rc = IDM_E_TPM_EMPTY;
+    if (rc == 0)
+        rc = check_parent(sim, parent_handle, parent_name);
     if (rc)
         return said(rc, "create the device key", err);
     return idm_sim_text(ret_tss2, "TSS2 %" PRIu32 " UNDER %" PRIu32 "\n", idm_sim_new_id(sim),
@@ -453,15 +465,16 @@ static int tpm_evict(void *self, uint32_t handle, const uint8_t name[IDM_NAME_SI
 }
 
 /* An envelope names the parent that it needs; what is in it stands behind that, in the clear. */
-static int tpm_seal(void *self, uint32_t parent_handle, const struct idm_bytes *plain,
-                    struct idm_bytes *ret_envelope, struct idm_error *err)
+static int tpm_seal(void *self, uint32_t parent_handle, const uint8_t parent_name[IDM_NAME_SIZE],
+                    const struct idm_bytes *plain, struct idm_bytes *ret_envelope,
+                    struct idm_error *err)
 {
     struct idm_sim *sim = self;
     int rc = command(sim);
     uint32_t parent = parent_id(sim, parent_handle);
     char head[64];
-    if (rc == 0 && !parent)
-        rc = IDM_E_TPM_EMPTY;
+    if (rc == 0)
+        rc = check_parent(sim, parent_handle, parent_name);
     if (rc)
         return said(rc, "seal", err);
     int length = snprintf(head, sizeof head, "SEALED %" PRIu32 " UNDER %" PRIu32 "\n",
@@ -478,8 +491,9 @@ static int tpm_seal(void *self, uint32_t parent_handle, const struct idm_bytes *
     return said(rc, "seal", err);
 }
 
-static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes *envelope,
-                      struct idm_bytes *ret_plain, struct idm_error *err)
+static int tpm_unseal(void *self, uint32_t parent_handle, const uint8_t parent_name[IDM_NAME_SIZE],
+                      const struct idm_bytes *envelope, struct idm_bytes *ret_plain,
+                      struct idm_error *err)
 {
     struct idm_sim *sim = self;
     const char *plain = NULL;
@@ -487,6 +501,8 @@ static int tpm_unseal(void *self, uint32_t parent_handle, const struct idm_bytes
     int rc = command(sim);
     if (rc == 0 && !idm_sim_parse_envelope(envelope, &under, &plain))
         rc = IDM_E_CORRUPT;
+    if (rc == 0)
+        rc = check_parent(sim, parent_handle, parent_name);
     if (rc == 0 && !loads_under(sim, parent_handle, under))
         rc = IDM_E_TPM_UNFIT;
     if (rc)

@@ -164,7 +164,7 @@ static void load_another(void)
 
     snprintf(settings.tcti, sizeof(settings.tcti), "%s", device.tpm.tcti);
     cr_assert_eq(idm_tpm_open(&tpm, "", &settings, NULL), 0);
-    cr_assert_eq(idm_tpm_key_create(tpm, signer.handle, signer.algorithm, &key, NULL), 0);
+    cr_assert_eq(idm_tpm_key_create(tpm, signer.handle, NULL, signer.algorithm, &key, NULL), 0);
     cr_assert_eq(idm_tpm_sign_held(tpm, &held, &signer, IDM_SHA256, hash, &signature, NULL), 0);
     idm_tpm_free(tpm);
     cr_assert_eq(loaded(), 1u);

@@ -18,7 +18,8 @@ static void provision(struct chip *chip, struct idm_bytes *ret_tss2, const char 
 {
     chip_start(chip);
     chip_parent(chip);
-    CHIP_OK(chip, idm_tpm_key_create(chip->tpm, CHIP_PARENT, IDM_ECDSA_P256, ret_tss2, &chip->err));
+    CHIP_OK(chip,
+            idm_tpm_key_create(chip->tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, ret_tss2, &chip->err));
     CHIP_OK(chip, idm_tpm_key_persist(chip->tpm, ret_tss2, CHIP_PARENT, CHIP_DEVICE, &chip->err));
     CHIP_OK(chip, idm_tpm_counter_make(chip->tpm, CHIP_COUNTER, &chip->err));
     chip_proxy(chip, plan);
@@ -79,13 +80,13 @@ Test(tpm_faults, nothing_leaks_slots)
     provision(&chip, &tss2, "");
     cr_assert_eq(idm_bytes_set(&plain, "x", 1), 0);
     for (int i = 0; i < 3; i++) {
-        CHIP_OK(&chip, idm_tpm_seal(chip.tpm, CHIP_PARENT, &plain, &sealed, &chip.err));
-        CHIP_OK(&chip, idm_tpm_unseal(chip.tpm, CHIP_PARENT, &sealed, &plain, &chip.err));
+        CHIP_OK(&chip, idm_tpm_seal(chip.tpm, CHIP_PARENT, NULL, &plain, &sealed, &chip.err));
+        CHIP_OK(&chip, idm_tpm_unseal(chip.tpm, CHIP_PARENT, NULL, &sealed, &plain, &chip.err));
         CHIP_OK(&chip, idm_tpm_ek_name(chip.tpm, name, &chip.err));
         CHIP_OK(&chip, idm_tpm_srk_name(chip.tpm, CHIP_SRK + 1, name, &chip.err));
         CHIP_OK(&chip, idm_tpm_parent_make(chip.tpm, CHIP_SRK, CHIP_PARENT + 1, name, &chip.err));
         CHIP_OK(&chip, idm_tpm_evict(chip.tpm, CHIP_PARENT + 1, name, &chip.err));
-        cr_assert_lt(idm_tpm_unseal(chip.tpm, CHIP_SRK, &sealed, &plain, &chip.err), 0);
+        cr_assert_lt(idm_tpm_unseal(chip.tpm, CHIP_SRK, NULL, &sealed, &plain, &chip.err), 0);
     }
     cr_assert_eq(chip_shell(&chip, "tpm2_getcap handles-transient > t; "
                                    "tpm2_getcap handles-loaded-session >> t; test ! -s t"),
@@ -115,7 +116,8 @@ Test(tpm_faults, slots_that_a_dead_client_leaked_are_freed)
                                 "tpm2_createprimary -Q -C o -c p%d.ctx",
                                 i, i),
                      0);
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &again, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &again, &chip.err));
     CHIP_OK(&chip, idm_tpm_sign(chip.tpm, &by_handle, IDM_SHA256, hash, &signature, &chip.err));
     chip_stop(&chip);
 }
@@ -295,12 +297,68 @@ Test(tpm_faults, an_answer_that_contradicts_itself_is_not_believed)
     CHIP_FAILS(&chip, idm_tpm_srk_name(chip.tpm, CHIP_SRK, name, &chip.err), IDM_E_TPM_OTHER);
     (void)chip_commands(&chip, NULL);
     /* The public area would be the salt's key: nothing secret may follow. */
-    CHIP_FAILS(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &out, &chip.err),
+    CHIP_FAILS(&chip,
+               idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &out, &chip.err),
                IDM_E_TPM_OTHER);
-    CHIP_FAILS(&chip, idm_tpm_seal(chip.tpm, CHIP_PARENT, &tss2, &out, &chip.err), IDM_E_TPM_OTHER);
+    CHIP_FAILS(&chip, idm_tpm_seal(chip.tpm, CHIP_PARENT, NULL, &tss2, &out, &chip.err),
+               IDM_E_TPM_OTHER);
     char codes[256];
     (void)chip_commands(&chip, codes);
     cr_assert_str_eq(codes, "173 173 ");
+    chip_stop(&chip);
+}
+
+/* An interposer that gives a storage key of its own for the parent, with the Name that belongs to it, would
+ * read the session's salt, and with it the secret: not even the session is begun. */
+static void gives_nothing(struct chip *chip, int result)
+{
+    char codes[256];
+    cr_assert_eq(result, IDM_E_TPM_OTHER, "%s: %s", idm_error_name(result), chip->err.why);
+    cr_assert_eq(chip->err.code, IDM_E_TPM_OTHER);
+    cr_assert_not_null(strstr(chip->err.why, "on record"), "%s", chip->err.why);
+    (void)chip_commands(chip, codes);
+    cr_assert_str_eq(codes, "173 ");
+}
+
+Test(tpm_faults, another_storage_key_than_the_one_on_record_gets_no_salt)
+{
+    static const char lie[] = "0x173:0xfffffffd:1";
+    struct chip chip;
+    _cleanup_bytes_ struct idm_bytes plain = {0};
+    _cleanup_bytes_ struct idm_bytes sealed = {0};
+    _cleanup_bytes_ struct idm_bytes out = {0};
+    uint8_t name[IDM_NAME_SIZE];
+    chip_start(&chip);
+    CHIP_OK(&chip, idm_tpm_parent_make(chip.tpm, CHIP_SRK, CHIP_PARENT, name, &chip.err));
+    cr_assert_eq(idm_bytes_set(&plain, "secret", 6), 0);
+    CHIP_OK(&chip, idm_tpm_seal(chip.tpm, CHIP_PARENT, name, &plain, &sealed, &chip.err));
+    chip_proxy(&chip, lie);
+    gives_nothing(&chip,
+                  idm_tpm_key_create(chip.tpm, CHIP_PARENT, name, IDM_ECDSA_P256, &out, &chip.err));
+    chip_proxy(&chip, lie);
+    gives_nothing(&chip, idm_tpm_seal(chip.tpm, CHIP_PARENT, name, &plain, &out, &chip.err));
+    chip_proxy(&chip, lie);
+    gives_nothing(&chip, idm_tpm_unseal(chip.tpm, CHIP_PARENT, name, &sealed, &out, &chip.err));
+    cr_assert_null(out.data);
+    CHIP_OK(&chip, idm_tpm_unseal(chip.tpm, CHIP_PARENT, name, &sealed, &out, &chip.err));
+    cr_assert(idm_bytes_equal(&plain, &out));
+    chip_stop(&chip);
+}
+
+/* It has no handle at which another object could stand, but an interposer can answer for it as well. */
+Test(tpm_faults, nor_does_another_primary_key)
+{
+    struct chip chip;
+    _cleanup_bytes_ struct idm_bytes plain = {0};
+    _cleanup_bytes_ struct idm_bytes sealed = {0};
+    uint8_t name[IDM_NAME_SIZE];
+    chip_start(&chip);
+    CHIP_OK(&chip, idm_tpm_srk_name(chip.tpm, IDM_TPM_PRIMARY, name, &chip.err));
+    cr_assert_eq(idm_bytes_set(&plain, "secret", 6), 0);
+    CHIP_OK(&chip, idm_tpm_seal(chip.tpm, IDM_TPM_PRIMARY, name, &plain, &sealed, &chip.err));
+    name[7] ^= 1;
+    CHIP_FAILS(&chip, idm_tpm_seal(chip.tpm, IDM_TPM_PRIMARY, name, &plain, &sealed, &chip.err),
+               IDM_E_TPM_OTHER);
     chip_stop(&chip);
 }
 

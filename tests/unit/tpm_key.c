@@ -18,7 +18,8 @@ Test(tpm_key, signs_by_file_and_by_handle_with_each_algorithm)
         struct idm_tpm_object_info there = {0};
         struct idm_tss2_info file;
         struct idm_signature untouched = {.size = 7};
-        CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, algorithms[i], &tss2, &chip.err));
+        CHIP_OK(&chip,
+                idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, algorithms[i], &tss2, &chip.err));
         struct idm_signer by_file = chip_file_signer(&tss2, algorithms[i]);
         struct idm_signer by_handle = chip_handle_signer(algorithms[i]);
         chip_signs(&chip, &by_file);
@@ -51,7 +52,8 @@ Test(tpm_key, is_what_tpm2_tools_see)
     _cleanup_bytes_ struct idm_bytes tss2 = {0};
     chip_start(&chip);
     chip_parent(&chip);
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &tss2, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &tss2, &chip.err));
     CHIP_OK(&chip, idm_tpm_key_persist(chip.tpm, &tss2, CHIP_PARENT, CHIP_DEVICE, &chip.err));
     cr_assert_eq(chip_shell(&chip, "tpm2_readpublic -c 0x%x > device.txt", CHIP_DEVICE), 0);
     cr_assert_eq(chip_shell(&chip, "tpm2_readpublic -c 0x%x > parent.txt", CHIP_PARENT), 0);
@@ -77,7 +79,8 @@ Test(tpm_key, survives_a_power_cut_and_a_lockout)
     struct idm_tpm_info after;
     chip_start(&chip);
     chip_parent(&chip);
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &tss2, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &tss2, &chip.err));
     struct idm_signer by_file = chip_file_signer(&tss2, IDM_ECDSA_P256);
     CHIP_OK(&chip, idm_tpm_info(chip.tpm, &before, &chip.err));
     cr_assert_str_eq(before.manufacturer, "IBM");
@@ -109,7 +112,8 @@ Test(tpm_key, dies_with_its_parent)
     CHIP_OK(&chip, idm_tpm_parent_make(chip.tpm, CHIP_SRK, CHIP_PARENT, parent, &chip.err));
     CHIP_OK(&chip, idm_tpm_parent_make(chip.tpm, CHIP_SRK, CHIP_PARENT, again, &chip.err));
     cr_assert_arr_eq(parent, again, IDM_NAME_SIZE, "kept");
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &tss2, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &tss2, &chip.err));
     struct idm_signer by_file = chip_file_signer(&tss2, IDM_ECDSA_P256);
     chip_signs(&chip, &by_file);
     CHIP_OK(&chip, idm_tpm_evict(chip.tpm, CHIP_PARENT, parent, &chip.err));
@@ -138,8 +142,10 @@ Test(tpm_key, strangers_are_never_moved)
     struct idm_tpm_object_info there;
     chip_start(&chip);
     chip_parent(&chip);
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &one, &chip.err));
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &two, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &one, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &two, &chip.err));
     CHIP_OK(&chip, idm_tpm_key_persist(chip.tpm, &one, CHIP_PARENT, CHIP_DEVICE, &chip.err));
     CHIP_OK(&chip, idm_tpm_key_persist(chip.tpm, &one, CHIP_PARENT, CHIP_DEVICE, &chip.err));
     CHIP_FAILS(&chip, idm_tpm_key_persist(chip.tpm, &two, CHIP_PARENT, CHIP_DEVICE, &chip.err),
@@ -151,10 +157,11 @@ Test(tpm_key, strangers_are_never_moved)
                IDM_E_TPM_TAKEN);
     CHIP_FAILS(&chip, idm_tpm_parent_make(chip.tpm, CHIP_DEVICE, CHIP_PARENT + 1, name, &chip.err),
                IDM_E_TPM_TAKEN);
-    CHIP_FAILS(&chip, idm_tpm_key_create(chip.tpm, CHIP_DEVICE, IDM_ECDSA_P256, &two, &chip.err),
+    CHIP_FAILS(&chip,
+               idm_tpm_key_create(chip.tpm, CHIP_DEVICE, NULL, IDM_ECDSA_P256, &two, &chip.err),
                IDM_E_TPM_TAKEN);
     CHIP_FAILS(&chip,
-               idm_tpm_key_create(chip.tpm, CHIP_PARENT + 1, IDM_ECDSA_P256, &two, &chip.err),
+               idm_tpm_key_create(chip.tpm, CHIP_PARENT + 1, NULL, IDM_ECDSA_P256, &two, &chip.err),
                IDM_E_TPM_EMPTY);
     CHIP_OK(&chip, idm_tpm_object(chip.tpm, CHIP_PARENT + 1, IDM_ROLE_PARENT, &there, &chip.err));
     cr_assert_eq(there.what, IDM_OBJECT_EMPTY);
@@ -181,7 +188,8 @@ Test(tpm_key, an_rsa_srk_serves_too)
     cr_assert_arr_eq(name, srk, IDM_NAME_SIZE);
     CHIP_OK(&chip, idm_tpm_object(chip.tpm, CHIP_PARENT, IDM_ROLE_PARENT, &there, &chip.err));
     cr_assert_eq(there.what, IDM_OBJECT_OURS);
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &tss2, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &tss2, &chip.err));
     struct idm_signer by_file = chip_file_signer(&tss2, IDM_ECDSA_P256);
     chip_signs(&chip, &by_file);
     chip_stop(&chip);
@@ -197,7 +205,8 @@ Test(tpm_key, leading_zeros_do_no_harm)
         _cleanup_bytes_ struct idm_bytes tss2 = {0};
         struct idm_tss2_info info;
         EVP_PKEY *key = NULL;
-        CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &tss2, &chip.err));
+        CHIP_OK(&chip,
+                idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &tss2, &chip.err));
         CHIP_OK(&chip, idm_tss2_inspect(&tss2, &info, &chip.err));
         struct idm_signer by_file = chip_file_signer(&tss2, IDM_ECDSA_P256);
         CHIP_OK(&chip, idm_tpm_public_key(chip.tpm, &by_file, &key, &chip.err));
@@ -299,7 +308,8 @@ Test(tpm_key, clear_leaves_nothing)
     chip_parent(&chip);
     CHIP_OK(&chip, idm_tpm_srk_name(chip.tpm, CHIP_SRK, before, &chip.err));
     CHIP_OK(&chip, idm_tpm_counter_make(chip.tpm, CHIP_COUNTER, &chip.err));
-    CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, IDM_ECDSA_P256, &tss2, &chip.err));
+    CHIP_OK(&chip,
+            idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, &tss2, &chip.err));
     CHIP_OK(&chip, idm_tpm_clear(chip.tpm, &chip.err));
     CHIP_OK(&chip, idm_tpm_persistent(chip.tpm, handles, &count, &chip.err));
     cr_assert_eq(count, 0);

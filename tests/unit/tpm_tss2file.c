@@ -9,7 +9,8 @@
 static void make_key(struct chip *chip, struct idm_bytes *ret_tss2)
 {
     chip_parent(chip);
-    CHIP_OK(chip, idm_tpm_key_create(chip->tpm, CHIP_PARENT, IDM_ECDSA_P256, ret_tss2, &chip->err));
+    CHIP_OK(chip,
+            idm_tpm_key_create(chip->tpm, CHIP_PARENT, NULL, IDM_ECDSA_P256, ret_tss2, &chip->err));
 }
 
 Test(tpm_tss2file, other_programs_take_ours)
@@ -21,7 +22,8 @@ Test(tpm_tss2file, other_programs_take_ours)
     for (size_t i = 0; i < 3; i++) {
         _cleanup_bytes_ struct idm_bytes tss2 = {0};
         struct idm_tss2_info info;
-        CHIP_OK(&chip, idm_tpm_key_create(chip.tpm, CHIP_PARENT, algorithms[i], &tss2, &chip.err));
+        CHIP_OK(&chip,
+                idm_tpm_key_create(chip.tpm, CHIP_PARENT, NULL, algorithms[i], &tss2, &chip.err));
         CHIP_OK(&chip, idm_tss2_inspect(&tss2, &info, &chip.err));
         chip_write(&chip, "key.pem", tss2.data, tss2.size);
         cr_assert_eq(chip_shell(&chip, "openssl asn1parse -in key.pem > asn1 && "
