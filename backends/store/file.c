@@ -55,10 +55,11 @@ static int fail_directory(int errnum, int code, const char *what, struct idm_err
     (void)idm_fail(err, code, what, "its directory: %s",
                    errnum == ENOENT    ? "it is not there"
                    : errnum == ENOTDIR ? "a link or a file is in its place"
+                   : errnum == ESTALE  ? "another file system is there than before"
                                        : strerror(errnum));
     if (err)
         err->foreign = (unsigned long)errnum;
-    if (errnum == ENOENT)
+    if (errnum == ENOENT || errnum == ESTALE)
         (void)idm_advise(err, "mount its file system; see [paths] in the configuration");
     return code;
 }
@@ -241,7 +242,7 @@ int idm_store_write(struct idm_store *store, enum idm_file file, const void *dat
     if (r < 0)
         return r;
     int dir = idm_place_dir(store, files[file].place, true);
-    if (dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP)
+    if (dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP || dir == -ESTALE)
         return fail_directory(-dir, IDM_E_STORAGE, what, err);
     if (dir < 0)
         return fail_change(-dir, what, err);

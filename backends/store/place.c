@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 
 /* idmode's own directories: the last component, made when missing, never reached through a link */
 static const struct {
@@ -88,9 +89,53 @@ int idm_place_open_run(int root_fd, bool make)
     return open_or_make(run, places[IDM_RUN].name, places[IDM_RUN].mode, make, false);
 }
 
+static int look(int fd, struct idm_place_seen *ret)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) < 0)
+        return -errno;
+    *ret = (struct idm_place_seen){.known = true,
+                                   .device = makedev(st.stx_dev_major, st.stx_dev_minor),
+                                   .inode = st.stx_ino,
+                                   .mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0};
+    return 0;
+}
+
+/* The same directory, or at least the same mount: FAT and overlays give a directory another number when the
+ * kernel has forgotten it for want of memory, and an automounter mounts the same file system again. */
+static bool lies_where(const struct idm_place_seen *now, const struct idm_place_seen *then)
+{
+    return now->device == then->device &&
+           (now->inode == then->inode || (now->mount && now->mount == then->mount));
+}
+
+/* One of ours that somebody removed is made anew, where the file system is still the one that was proven. With
+ * a base, or with one of ours that was a mount, its file system has gone. */
+static bool may_be_missing(const struct idm_store *store, enum idm_place place)
+{
+    const struct idm_place_seen *seen = &store->seen[place];
+    const struct idm_place_seen *base = &store->seen[places[place].base];
+    return !seen->known ||
+           (seen != base && seen->device == base->device && seen->mount == base->mount);
+}
+
+/* Nothing in /run outlives this boot: wherever it is, that is where the others look. */
 static int keep(struct idm_store *store, enum idm_place place, int fd)
 {
+    struct idm_place_seen now = {0};
+    struct idm_place_seen *seen = &store->seen[place];
     idm_close_fd(&store->dirs[place]);
+    int failed = fd < 0 || place == IDM_RUN ? 0 : look(fd, &now);
+    if (fd == -ENOENT && place != IDM_RUN && !may_be_missing(store, place))
+        failed = -ESTALE;
+    if (failed == 0 && now.known && seen->known && !lies_where(&now, seen))
+        failed = -ESTALE;
+    if (failed < 0) {
+        idm_close_fd(&fd);
+        return failed;
+    }
+    if (now.known)
+        *seen = now;
     store->dirs[place] = fd < 0 ? -1 : fd;
     return fd;
 }
@@ -119,15 +164,19 @@ int idm_place_dir(struct idm_store *store, enum idm_place place, bool make)
     if (base < 0 || !places[place].name)
         return base;
     return keep(store, place,
-                open_or_make(base, places[place].name, places[place].mode, make, true));
+                open_or_make(base, places[place].name, places[place].mode,
+                             make && may_be_missing(store, place), true));
 }
 
-/* Those at and below `base`. */
+/* Those at and below `base`: they are about to be proven. */
 static void forget(struct idm_store *store, enum idm_place base)
 {
-    for (int place = 0; place < IDM_PLACES; place++)
-        if (places[place].base == base)
-            idm_close_fd(&store->dirs[place]);
+    for (int place = 0; place < IDM_PLACES; place++) {
+        if (places[place].base != base)
+            continue;
+        idm_close_fd(&store->dirs[place]);
+        store->seen[place] = (struct idm_place_seen){0};
+    }
 }
 
 void idm_store_let_go(struct idm_store *store)

@@ -10,12 +10,24 @@
 #include "backends/store/mounts.h"
 #include "backends/store/store.h"
 
+#include <sys/types.h>
+
+/* Where a directory lies. */
+struct idm_place_seen {
+    bool known;
+    dev_t device;
+    uint64_t inode;
+    uint64_t mount; /* statx(2), stx_mnt_id; 0: the kernel does not tell (before 5.8) */
+};
+
 struct idm_store {
     int root_fd;
     char *root; /* as given, for messages */
     /* By place; -1: not opened. Opened anew where the state of a place is asked for: the directory that was
-     * proven to be on the right file system is the one that is read and written, until idm_store_let_go. */
+     * proven to be on the right file system is the one that is read and written. After idm_store_let_go it is
+     * looked for again, and `seen` says whether what is found lies where it lay. */
     int dirs[IDM_PLACES];
+    struct idm_place_seen seen[IDM_PLACES];
     const struct idm_settings *settings;
     bool mounts_known; /* `mounts` has been read */
     struct idm_mounts mounts;
@@ -24,7 +36,8 @@ struct idm_store {
 
 /* Directory of `place`, the store's own descriptor or a negative errno; with `make` idmode's own ones are made
  * when missing (PERSIST_OURS 0700, others 0755 whatever the umask) and their parent is synced. -ENOENT: it is
- * not there; -ENOTDIR: a link or file is in its place. */
+ * not there; -ENOTDIR: a link or file is in its place; -ESTALE: since its state was asked for it was let go, and
+ * now another file system is there. */
 int idm_place_dir(struct idm_store *store, enum idm_place place, bool make);
 
 /* ROOT/run/idmode, without a store; makes ROOT/run too. The caller owns the descriptor. */

@@ -32,7 +32,8 @@ int idm_store_open(struct idm_store **ret, const char *root, const struct idm_se
 void idm_store_close(struct idm_store *store); /* NULL is fine */
 
 /* Closes the directories that it has opened, which keep their file systems from being unmounted; they are opened
- * again when they are needed. */
+ * again when they are needed. Where another file system is found then, what uses the place fails (UNREADABLE,
+ * STORAGE) until idm_store_place_state has looked at it. */
 void idm_store_let_go(struct idm_store *store);
 
 /* As struct idm_backends says. */

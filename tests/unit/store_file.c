@@ -303,7 +303,7 @@ Test(store_file, what_was_proven_is_what_is_used)
     cr_expect_eq(read_code(IDM_F_CONFIG_RECORD), IDM_E_UNREADABLE);
     cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "again"), 0, "%s", err.why);
     cr_expect(holds("/mnt/b/idmode/record", "again"));
-    /* let go: looked for again */
+    /* let go: looked for again, on the same file system */
     cr_assert_eq(unlink(at("/config")), 0);
     cr_assert_eq(symlink("/mnt/a", at("/config")), 0);
     idm_store_let_go(store);
@@ -318,6 +318,61 @@ Test(store_file, what_was_proven_is_what_is_used)
     cr_assert_eq(rmdir(at("/mnt/b/idmode")), 0);
     cr_expect_eq(write_text(IDM_F_CONFIG_RECORD, "once more"), 0, "%s", err.why);
     cr_expect(holds("/mnt/b/idmode/record", "once more"));
+}
+
+/* While the chip is waited for nothing keeps a file system mounted. What is found in its place afterwards is
+ * another one that nobody has proven, and gets no key. */
+Test(store_file, what_was_unmounted_after_its_proof_is_not_replaced_by_what_lies_below)
+{
+    own_mounts_and_store();
+    mount_tmpfs("/persist", "size=1m");
+    cr_expect_eq(idm_store_place_state(store, IDM_PERSIST_OURS), IDM_PLACE_MISSING);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "on the medium"), 0, "%s", err.why);
+    idm_store_let_go(store);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "and again"), 0, "%s", err.why);
+    cr_expect(holds("/persist/idmode/legacy.key.pem", "and again"));
+    idm_store_let_go(store);
+    cr_assert_eq(umount(at("/persist")), 0);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "below"), IDM_E_STORAGE);
+    cr_expect_str_eq(err.why, "its directory: another file system is there than before");
+    cr_expect_eq(read_code(IDM_F_PERSIST_KEY), IDM_E_UNREADABLE);
+    cr_expect_eq(idm_store_remove(store, IDM_F_PERSIST_KEY, &err), IDM_E_STORAGE);
+    cr_expect_not(there("/persist/idmode"));
+    cr_assert_eq(rmdir(at("/persist")), 0);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "nowhere"), IDM_E_STORAGE);
+    cr_expect_eq(idm_store_remove(store, IDM_F_PERSIST_KEY, &err), IDM_E_STORAGE);
+    make_dir("/persist");
+    cr_expect_eq(idm_store_place_state(store, IDM_PERSIST_OURS), IDM_PLACE_MISSING);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "proven anew"), 0, "%s", err.why);
+}
+
+/* Of one device there are two mounts then: only the mount's number tells them apart. */
+Test(store_file, nor_is_a_bind_mount_from_the_same_device)
+{
+    own_mounts_and_store();
+    make_dir("/disk");
+    make_dir("/persist/idmode");
+    cr_assert_eq(mount(at("/disk"), at("/persist"), NULL, MS_BIND, NULL), 0);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "on the disk"), 0, "%s", err.why);
+    idm_store_let_go(store);
+    cr_assert_eq(umount(at("/persist")), 0);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "below"), IDM_E_STORAGE);
+    cr_expect_not(there("/persist/idmode/legacy.key.pem"));
+}
+
+Test(store_file, our_own_directory_may_be_the_one_that_was_unmounted)
+{
+    own_mounts_and_store();
+    make_dir("/persist");
+    mount_tmpfs("/persist/idmode", "size=1m");
+    cr_expect_eq(idm_store_place_state(store, IDM_PERSIST_OURS), IDM_PLACE_PROVEN);
+    idm_store_let_go(store);
+    cr_assert_eq(umount(at("/persist/idmode")), 0);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "below"), IDM_E_STORAGE);
+    cr_expect_not(there("/persist/idmode/legacy.key.pem"));
+    cr_assert_eq(rmdir(at("/persist/idmode")), 0);
+    cr_expect_eq(write_text(IDM_F_PERSIST_KEY, "made"), IDM_E_STORAGE);
+    cr_expect_not(there("/persist/idmode"));
 }
 
 /* ---- power cuts -------------------------------------------------------------------------------*/
