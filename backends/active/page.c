@@ -124,6 +124,23 @@ static int open_page(int run_dir, struct idm_page **ret_page, struct idm_error *
     return fd;
 }
 
+static uint32_t next_generation(uint32_t generation)
+{
+    uint32_t next = (generation + 1) & 0xffffff;
+    return next ? next : 1;
+}
+
+/* Whoever was killed on the way, between the word and here too, is completed by publishing the same again: the
+ * file's watchers are told before the generation says that they were, and waking costs nobody anything. */
+static void tell(int fd, struct idm_page *page, uint32_t generation)
+{
+    if (atomic_load_explicit(&page->generation, memory_order_relaxed) != generation) {
+        (void)futimens(fd, NULL);
+        atomic_store_explicit(&page->generation, generation, memory_order_release);
+    }
+    (void)syscall(SYS_futex, &page->generation, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 int idm_page_publish(int run_dir, unsigned int mode, uint32_t epoch, struct idm_error *err)
 {
     struct idm_page *page = NULL;
@@ -131,18 +148,14 @@ int idm_page_publish(int run_dir, unsigned int mode, uint32_t epoch, struct idm_
     if (fd < 0)
         return fd;
     uint64_t old = idm_page_word(page);
-    uint32_t generation = (idm_page_generation(old) + 1) & 0xffffff;
-    if (generation == 0)
-        generation = 1;
-    bool same =
-        idm_page_generation(old) && idm_page_mode(old) == mode && idm_page_epoch(old) == epoch;
-    if (!same) {
-        uint64_t word = (uint64_t)epoch << 32 | (uint64_t)generation << 8 | (mode & 0xff);
-        atomic_store_explicit(&page->word, word, memory_order_release);
-        atomic_store_explicit(&page->generation, generation, memory_order_release);
-        (void)syscall(SYS_futex, &page->generation, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-        (void)futimens(fd, NULL);
+    uint32_t generation = idm_page_generation(old);
+    if (!generation || idm_page_mode(old) != mode || idm_page_epoch(old) != epoch) {
+        generation = next_generation(generation);
+        atomic_store_explicit(&page->word,
+                              (uint64_t)epoch << 32 | (uint64_t)generation << 8 | (mode & 0xff),
+                              memory_order_release);
     }
+    tell(fd, page, generation);
     idm_page_unmap(page);
     return 0;
 }

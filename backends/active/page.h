@@ -64,7 +64,7 @@ static inline uint64_t idm_page_word(const struct idm_page *page)
 bool idm_page_wait(const struct idm_page *page, uint32_t generation, int timeout_ms);
 
 /* Publishes, making the page where it is missing: under run_dir, a descriptor of ROOT/run/idmode.
- * Nothing changes when it says so already. READ_ONLY, FULL, STORAGE. */
+ * Nothing changes when it says so already, but who was not told yet, because a publisher was killed, is. READ_ONLY, FULL, STORAGE. */
 int idm_page_publish(int run_dir, unsigned int mode, uint32_t epoch,
                      struct idm_error *err) IDM_NODISCARD;
 

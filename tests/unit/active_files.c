@@ -7,10 +7,16 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- reference ---- */
@@ -168,6 +174,99 @@ Test(active_files, page_is_made_once_and_changes_in_place)
     cr_assert(idm_page_wait(page, 1, 0));
     cr_assert_not(idm_page_wait(page, 2, 5));
     idm_page_unmap(page);
+    close(fd);
+    remove_scratch();
+}
+
+struct sleeper {
+    pthread_t thread;
+    struct idm_page *page;
+    _Atomic pid_t tid;
+    uint32_t generation;
+    bool woken;
+};
+
+static void *sleep_on(void *given)
+{
+    static const struct timespec limit = {.tv_sec = 20};
+    struct sleeper *s = given;
+
+    s->tid = gettid();
+    s->woken =
+        syscall(SYS_futex, &s->page->generation, FUTEX_WAIT, s->generation, &limit, NULL, 0) == 0;
+    return NULL;
+}
+
+static char state_of(pid_t tid)
+{
+    char path[64], state = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 0;
+    if (file)
+        fclose(file);
+    return state;
+}
+
+/* Somebody who waits for the end of this generation. */
+static void fall_asleep(struct sleeper *s, struct idm_page *page, uint32_t generation)
+{
+    *s = (struct sleeper){.page = page, .generation = generation};
+    cr_assert_eq(pthread_create(&s->thread, NULL, sleep_on, s), 0);
+    while (!s->tid || state_of(s->tid) != 'S')
+        sched_yield();
+}
+
+static bool was_woken(struct sleeper *s)
+{
+    cr_assert_eq(pthread_join(s->thread, NULL), 0);
+    return s->woken;
+}
+
+static bool file_was_touched(int watch)
+{
+    char events[1024];
+
+    return read(watch, events, sizeof(events)) > 0;
+}
+
+/* A publisher is killed behind the word, or before it wakes anybody: the next one says the same, and who did
+ * not hear of it then hears of it now. */
+Test(active_files, page_that_was_left_half_told_is_told_by_the_next_publisher)
+{
+    const uint64_t tpm = UINT64_C(2) << 32 | 2 << 8 | 3, none = UINT64_C(3) << 32 | 3 << 8 | 1;
+    struct sleeper sleeper;
+    char path[64];
+    int fd = scratch();
+
+    cr_assert_eq(idm_page_publish(fd, 2, 1, NULL), 0);
+    snprintf(path, sizeof(path), "%s/run/idmode/" IDM_PAGE_NAME, dir);
+    int file = open(path, O_RDWR | O_CLOEXEC), watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    struct idm_page *page = mmap(NULL, IDM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    cr_assert_neq(page, MAP_FAILED);
+    cr_assert_geq(inotify_add_watch(watch, path, IN_ATTRIB), 0);
+
+    fall_asleep(&sleeper, page, 1);
+    page->word = tpm;
+    cr_assert_eq(idm_page_publish(fd, 3, 2, NULL), 0);
+    cr_assert_eq(idm_page_word(page), tpm);
+    cr_assert_eq(page->generation, 2u);
+    cr_assert(file_was_touched(watch));
+    cr_assert(was_woken(&sleeper));
+
+    fall_asleep(&sleeper, page, 2);
+    page->word = none;
+    page->generation = 3;
+    cr_assert_eq(idm_page_publish(fd, 1, 3, NULL), 0);
+    cr_assert_eq(idm_page_word(page), none);
+    cr_assert(was_woken(&sleeper));
+    cr_assert_not(file_was_touched(watch), "that comes first");
+
+    idm_page_unmap(page);
+    close(file);
+    close(watch);
     close(fd);
     remove_scratch();
 }
