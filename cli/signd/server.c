@@ -18,21 +18,13 @@ static const char what_sign[] = "sign with the device's key";
 
 struct client {
     int fd; /* -1: a free place */
-    uid_t uid;
+    struct idm_user *user;
     int64_t since; /* idle since, or asked at */
     bool asks;
     uint64_t number; /* asks, and the chip works on it (idm_worker_ask); 0: not yet */
     struct idm_wire_request request;
     struct idm_to_sign what;
     uint8_t *message; /* what.message: a copy, where the key signs messages; else NULL */
-};
-
-/* Signatures that a user has left in this second: a bucket that fills by itself. */
-struct user {
-    uid_t uid;
-    bool known;
-    int64_t filled_at;
-    uint32_t left;
 };
 
 struct server {
@@ -43,42 +35,11 @@ struct server {
     int rc; /* why the loop ended, with *err */
     struct idm_error *err;
     struct client clients[IDM_SIGND_CLIENTS];
-    struct user users[IDM_SIGND_CLIENTS];
-    size_t turn;    /* who asked the chip last: the one behind is next */
+    struct idm_users users;
     int pause_ms;   /* 0: the chip answers */
     int64_t try_at; /* not before: the chip is busy */
     uint8_t buffer[sizeof(struct idm_wire_request) + IDM_MESSAGE_MAX];
 };
-
-/* ---- users ---- */
-
-static struct user *user_of(struct server *s, uid_t uid)
-{
-    struct user *oldest = &s->users[0];
-    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
-        struct user *user = &s->users[i];
-        if (user->known && user->uid == uid)
-            return user;
-        if (!user->known || (oldest->known && user->filled_at < oldest->filled_at))
-            oldest = user;
-    }
-    *oldest = (struct user){
-        .uid = uid, .known = true, .filled_at = idm_signd_now_ms(), .left = IDM_SIGND_RATE};
-    return oldest;
-}
-
-static bool may_ask(struct server *s, uid_t uid)
-{
-    struct user *user = user_of(s, uid);
-    int64_t passed = idm_signd_now_ms() - user->filled_at;
-    uint64_t more = (uint64_t)passed * IDM_SIGND_RATE / 1000;
-    if (more > 0) {
-        user->left =
-            more + user->left > IDM_SIGND_RATE ? IDM_SIGND_RATE : user->left + (uint32_t)more;
-        user->filled_at += passed;
-    }
-    return user->left > 0;
-}
 
 /* ---- clients ---- */
 
@@ -93,28 +54,22 @@ static void drop(struct server *s, struct client *client)
 {
     if (client->number)
         (void)idm_worker_forget(s->worker);
+    if (client->user)
+        client->user->places--;
     idm_close_fd(&client->fd);
     forget_message(client);
     *client = (struct client){.fd = -1};
 }
 
-static struct client *longest_idle(struct server *s, const uid_t *of)
+static struct client *longest_idle(struct server *s, const struct idm_user *of)
 {
     struct client *found = NULL;
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
         struct client *c = &s->clients[i];
-        if (c->fd >= 0 && !c->asks && (!of || c->uid == *of) && (!found || c->since < found->since))
+        if (c->fd >= 0 && !c->asks && (!of || c->user == of) && (!found || c->since < found->since))
             found = c;
     }
     return found;
-}
-
-static size_t count_of(const struct server *s, uid_t uid)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++)
-        count += s->clients[i].fd >= 0 && s->clients[i].uid == uid;
-    return count;
 }
 
 static struct client *free_place(struct server *s)
@@ -125,27 +80,55 @@ static struct client *free_place(struct server *s)
     return NULL;
 }
 
-/* Its own connections make room for a user who has too many, somebody's longest idle one otherwise.
- * Where all are asking the new one goes: it will try again. */
+/* The last one that asked, of the user who has most places and whom the chip does not work for just now. */
+static struct client *newest_of_most(struct server *s)
+{
+    const struct idm_user *most = idm_users_with_most(&s->users);
+    struct client *found = NULL;
+    for (size_t i = 0; most && i < IDM_SIGND_CLIENTS; i++) {
+        struct client *c = &s->clients[i];
+        if (c->fd >= 0 && c->user == most && !c->number && (!found || c->since >= found->since))
+            found = c;
+    }
+    return found;
+}
+
+static void make_room(struct server *s, const struct idm_user *user)
+{
+    struct idm_error err = {0};
+    struct client *idle = longest_idle(s, NULL);
+    struct client *goes = idle || user->places ? idle : newest_of_most(s);
+    if (!goes)
+        return;
+    if (!idle) {
+        (void)idm_fail(&err, IDM_E_TPM_BUSY, what_sign, "too many ask, and others have no place");
+        (void)idm_advise(&err, "try again, with fewer at once");
+        (void)idm_signd_tell_error(goes->fd, goes->request.id, &err);
+    }
+    drop(s, goes);
+}
+
+/* Its own connections make room for a user who has too many, somebody's longest idle one otherwise. Where all
+ * are asking, somebody who has no place yet gets one of whoever has most; another new one goes: it will try
+ * again. */
 static void admit(struct server *s, int fd, uid_t uid)
 {
-    if (uid != 0 && count_of(s, uid) >= IDM_SIGND_CLIENTS_USER) {
-        struct client *own = longest_idle(s, &uid);
+    struct idm_user *user = idm_users_find(&s->users, uid);
+    if (uid != 0 && user->places >= IDM_SIGND_CLIENTS_USER) {
+        struct client *own = longest_idle(s, user);
         if (own)
             drop(s, own);
     }
-    bool too_many = uid != 0 && count_of(s, uid) >= IDM_SIGND_CLIENTS_USER;
-    struct client *place = free_place(s);
-    struct client *idle = place || too_many ? NULL : longest_idle(s, NULL);
-    if (idle) {
-        drop(s, idle);
-        place = idle;
-    }
-    if (too_many || !place) {
+    bool too_many = uid != 0 && user->places >= IDM_SIGND_CLIENTS_USER;
+    if (!too_many && !free_place(s))
+        make_room(s, user);
+    struct client *place = too_many ? NULL : free_place(s);
+    if (!place) {
         (void)close(fd);
         return;
     }
-    *place = (struct client){.fd = fd, .uid = uid, .since = idm_signd_now_ms()};
+    user->places++;
+    *place = (struct client){.fd = fd, .user = user, .since = idm_signd_now_ms()};
 }
 
 /* ---- requests ---- */
@@ -166,71 +149,6 @@ static void reply_error(struct server *s, struct client *client, const struct id
     settle(s, client, idm_signd_tell_error(client->fd, client->request.id, err));
 }
 
-static void refuse(struct server *s, struct client *client, const char *why, const char *todo)
-{
-    struct idm_error err = {0};
-    (void)idm_fail(&err, IDM_E_REFUSED, what_sign, "%s", why);
-    (void)idm_advise(&err, "%s", todo);
-    reply_error(s, client, &err);
-}
-
-static bool is_sane(const struct idm_wire_request *r, size_t size)
-{
-    return r->magic == IDM_WIRE_MAGIC && r->zero == 0 && r->pss <= 1 && r->digest <= IDM_SHA512 &&
-           r->size == size && r->operation >= IDM_WIRE_SIGN_MESSAGE &&
-           r->operation <= IDM_WIRE_SIGN_PURE;
-}
-
-static bool keep_message(struct server *s, struct client *client, const uint8_t *data, size_t size)
-{
-    struct idm_error err = {0};
-    client->message = malloc(size ? size : 1);
-    if (!client->message) {
-        (void)idm_fail(&err, IDM_E_MEMORY, what_sign, "out of memory");
-        return reply_error(s, client, &err), false;
-    }
-    memcpy(client->message, data, size);
-    client->what.message = client->message;
-    client->what.message_size = size;
-    return true;
-}
-
-/* Hashes it, keeps it, or takes root's digest. False: answered, refused. */
-static bool take(struct server *s, struct client *client, const uint8_t *data, size_t size)
-{
-    static const size_t label = sizeof IDM_LABEL_PREFIX - 1;
-    struct idm_to_sign *what = &client->what;
-    struct idm_error err = {0};
-    const char *name = NULL;
-    size_t hash_size = 0;
-    *what = (struct idm_to_sign){.digest = (enum idm_digest)client->request.digest,
-                                 .pss = client->request.pss,
-                                 .pure = client->request.operation == IDM_WIRE_SIGN_PURE};
-    name = idm_active_digest_name(what->digest);
-    (void)idm_active_digest(name, &what->digest, &hash_size);
-    if (client->request.operation == IDM_WIRE_SIGN_DIGEST) {
-        if (client->uid != 0)
-            return refuse(s, client, "of a digest nobody can tell what it is of",
-                          "give the message: let OpenSSL hash and sign in one operation"),
-                   false;
-        if (size != hash_size)
-            return refuse(s, client, "the digest has another length than its algorithm", ""), false;
-        memcpy(what->hash, data, size);
-        return true;
-    }
-    if (size >= label && memcmp(data, IDM_LABEL_PREFIX, label) == 0)
-        return refuse(s, client,
-                      "it begins with \"" IDM_LABEL_PREFIX "\", as idmode's own statements do",
-                      "sign something else: such a signature could be taken for ours"),
-               false;
-    if (what->pure)
-        return keep_message(s, client, data, size);
-    if (EVP_Q_digest(idm_active_libctx(), name, NULL, data, size, what->hash, NULL) == 1)
-        return true;
-    (void)idm_fail(&err, IDM_E_CRYPTO, what_sign, "the digest failed");
-    return reply_error(s, client, &err), false;
-}
-
 /* One message. Whoever sends anything else than a request is not talking our language. */
 static void receive(struct server *s, struct client *client)
 {
@@ -243,15 +161,19 @@ static void receive(struct server *s, struct client *client)
         return;
     }
     memcpy(&client->request, s->buffer, head);
-    if (!is_sane(&client->request, (size_t)size - head)) {
+    if (!idm_request_is_sane(&client->request, (size_t)size - head)) {
         drop(s, client);
         return;
     }
-    struct user *user = user_of(s, client->uid);
-    if (user->left)
-        user->left--;
+    struct idm_error err = {0};
+    if (client->user->left)
+        client->user->left--;
     client->since = idm_signd_now_ms();
-    client->asks = take(s, client, s->buffer + head, (size_t)size - head);
+    int rc = idm_request_take(&client->request, client->user->uid, s->buffer + head,
+                              (size_t)size - head, &client->what, &client->message, &err);
+    client->asks = rc == 0;
+    if (rc)
+        reply_error(s, client, &err);
 }
 
 /* ---- the chip ---- */
@@ -277,19 +199,19 @@ static bool chip_is_free(const struct server *s)
     return !idm_worker_asked_at(s->worker) && (!s->pause_ms || idm_signd_now_ms() >= s->try_at);
 }
 
-/* Answered at once, unless the chip has to sign; then that is asked, if it is free. True: it was. */
-static bool serve(struct server *s, struct client *client)
+/* Answered at once, unless the chip has to sign (true); then that is asked, if it is this client's `turn`. */
+static bool waits_for_chip(struct server *s, struct client *client, bool turn)
 {
     struct idm_error err = {0};
     struct idm_signature signature;
     struct idm_active_key *key = NULL;
     int rc = idm_keyring_find(s->ring, client->request.spki, &key, &err);
     if (rc == 0 && !key->private_key && !client->what.pure) {
-        if (!chip_is_free(s))
-            return false;
-        idm_keyring_uses_chip(s->ring, key);
-        client->number =
-            idm_worker_ask(s->worker, key, &client->what, client->fd, client->request.id);
+        if (turn) {
+            idm_keyring_uses_chip(s->ring, key);
+            client->number =
+                idm_worker_ask(s->worker, key, &client->what, client->fd, client->request.id);
+        }
         return true;
     }
     if (rc == 0)
@@ -298,19 +220,25 @@ static bool serve(struct server *s, struct client *client)
     return false;
 }
 
-/* True: the chip was asked. */
+static size_t place_of(const struct server *s, const struct client *client)
+{
+    return (size_t)(client - s->clients);
+}
+
+/* Those who need the chip come in turn. True: it was asked. */
 static bool serve_all(struct server *s)
 {
-    size_t first = s->turn + 1;
+    struct client *next = NULL;
     for (size_t i = 0; i < IDM_SIGND_CLIENTS; i++) {
-        size_t at = (first + i) % IDM_SIGND_CLIENTS;
-        struct client *client = &s->clients[at];
-        if (client->asks && !client->number && serve(s, client)) {
-            s->turn = at;
-            return true;
-        }
+        struct client *c = &s->clients[i];
+        if (c->asks && !c->number && waits_for_chip(s, c, false) &&
+            (!next || idm_user_comes_before(c->user, i, next->user, place_of(s, next))))
+            next = c;
     }
-    return false;
+    if (!next || !chip_is_free(s) || !waits_for_chip(s, next, true))
+        return false;
+    idm_users_served(&s->users, next->user, place_of(s, next));
+    return true;
 }
 
 /* A busy chip is asked again after a pause, by the next in turn. Who asked may be gone, or was told that the
@@ -402,7 +330,7 @@ static bool watch(struct server *s, struct pollfd *fds)
         fds[i] = (struct pollfd){.fd = c->fd, .events = 0};
         if (c->fd < 0 || c->asks)
             continue;
-        if (may_ask(s, c->uid))
+        if (idm_user_may_ask(c->user))
             fds[i].events = POLLIN;
         else
             put_off = true;

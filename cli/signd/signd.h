@@ -101,6 +101,48 @@ void idm_keyring_free(struct idm_keyring *ring);
 bool idm_signd_tell_signature(int fd, uint32_t id, const struct idm_signature *signature);
 bool idm_signd_tell_error(int fd, uint32_t id, const struct idm_error *err);
 
+/* ---- users.c ---- */
+
+struct idm_user {
+    uid_t uid;
+    bool known;
+    size_t places; /* connections */
+    /* signatures that he has left in this second: a bucket that fills by itself */
+    int64_t filled_at;
+    uint32_t left;
+    uint64_t served; /* the chip worked for him last: the higher the later; 0: never */
+    size_t turn;     /* for the connection at this place: the one behind is next */
+};
+#define IDM_SIGND_USERS                                                                            \
+    (IDM_SIGND_CLIENTS + 1) /* one is without places whenever a new user comes */
+struct idm_users {
+    struct idm_user all[IDM_SIGND_USERS];
+    uint64_t served;
+};
+
+/* His entry, which stays while he has places. */
+struct idm_user *idm_users_find(struct idm_users *users, uid_t uid);
+/* Has he signatures left? */
+bool idm_user_may_ask(struct idm_user *user);
+/* Who has most places; NULL: nobody has two. */
+const struct idm_user *idm_users_with_most(const struct idm_users *users);
+/* The chip is asked for the connection at `place`. */
+void idm_users_served(struct idm_users *users, struct idm_user *user, size_t place);
+/* Whose turn is it? That of the user for whom the chip worked least recently, however many ask for the other
+ * one; of one user's connections, that of the next one. */
+bool idm_user_comes_before(const struct idm_user *a, size_t place_a, const struct idm_user *b,
+                           size_t place_b);
+
+/* ---- request.c ---- */
+
+/* Is it a request, with `size` bytes behind its head? */
+bool idm_request_is_sane(const struct idm_wire_request *r, size_t size);
+/* Hashes the message, keeps it where the key signs messages (*ret_message, the caller's to free, in *ret too), or
+ * takes root's digest. REFUSED, with the reason; MEMORY, CRYPTO. */
+int idm_request_take(const struct idm_wire_request *request, uid_t uid, const uint8_t *data,
+                     size_t size, struct idm_to_sign *ret, uint8_t **ret_message,
+                     struct idm_error *err) IDM_NODISCARD;
+
 /* ---- worker.c ---- */
 
 enum idm_told { IDM_TOLD_NOTHING, IDM_TOLD, IDM_TOLD_IN_VAIN };

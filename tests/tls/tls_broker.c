@@ -360,6 +360,72 @@ Test(tls_broker, a_member_gets_its_share_and_no_more)
     cr_assert(still_serves());
 }
 
+/* A member that asks, with many connections at once, before somebody else does. */
+#define MANY 24
+
+struct crowd {
+    pid_t pid;
+    int asked; /* readable: all of them have */
+    int count; /* close it: it counts what was answered by then, its exit code */
+};
+
+static int ask_with_many(int asked, int count)
+{
+    int fds[MANY];
+    int answered = 0;
+    for (size_t i = 0; i < MANY; i++)
+        fds[i] = send_ask(IDM_WIRE_SIGN_MESSAGE, &i, sizeof(i), false);
+    char byte = 0;
+    if (write(asked, &byte, 1) != 1 || read(count, &byte, 1) != 0)
+        return 122;
+    for (size_t i = 0; i < MANY; i++)
+        answered += recv(fds[i], &byte, 1, MSG_DONTWAIT) > 0;
+    return answered;
+}
+
+static struct crowd start_crowd(void)
+{
+    int asked[2], count[2];
+    cr_assert_eq(pipe(asked) | pipe(count), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        const gid_t group = 1;
+        close(count[1]);
+        if (setgroups(1, &group) || setgid(65534) || setuid(65534))
+            _exit(120);
+        _exit(ask_with_many(asked[1], count[0]));
+    }
+    close(asked[1]);
+    close(count[0]);
+    return (struct crowd){.pid = pid, .asked = asked[0], .count = count[1]};
+}
+
+static int end_crowd(const struct crowd *crowd)
+{
+    int status = 0;
+    close(crowd->count);
+    close(crowd->asked);
+    cr_assert_eq(waitpid(crowd->pid, &status, 0), crowd->pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* Turns are the users', not the connections': behind what the chip works on, and one more of the member's that
+ * may come first. */
+Test(tls_broker, somebody_else_does_not_wait_for_all_of_a_members_requests)
+{
+    char byte;
+    open_tls_with(TPM, members, false);
+    shell(0, "chmod 755 $BASE");
+    spoil("cc=Sign,times=40,do=delay:150");
+    start_broker_at(device.tcti);
+    honest();
+    struct crowd crowd = start_crowd();
+    cr_assert_eq(read(crowd.asked, &byte, 1), 1);
+    cr_assert_eq(ask(IDM_WIRE_SIGN_MESSAGE, "root", 4).good, 1);
+    int answered = end_crowd(&crowd);
+    cr_assert_lt(answered, MANY / 2, "%d were answered before", answered);
+}
+
 Test(tls_broker, client_that_never_reads_is_dropped)
 {
     open_served(TPM);
