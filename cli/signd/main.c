@@ -25,14 +25,15 @@ int64_t idm_signd_now_ms(void)
 
 void idm_signd_log(const struct idm_error *err)
 {
-    static int last_code;
-    static int64_t last_at;
+    static int64_t
+        again_at[IDM_ERROR_COUNT]; /* by code: of two that alternate neither is said more often */
     char text[640];
     int64_t now = idm_signd_now_ms();
-    if (err->code == last_code && now - last_at < SAY_AGAIN_MS)
+    size_t code = (size_t)-err->code;
+    if (code < IDM_ERROR_COUNT && now < again_at[code])
         return;
-    last_code = err->code;
-    last_at = now;
+    if (code < IDM_ERROR_COUNT)
+        again_at[code] = now + SAY_AGAIN_MS;
     idm_error_text(err, text, sizeof text);
     (void)fprintf(stderr, "idmode-signd: %s\n", text);
 }

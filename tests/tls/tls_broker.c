@@ -426,6 +426,19 @@ Test(tls_broker, somebody_else_does_not_wait_for_all_of_a_members_requests)
     cr_assert_lt(answered, MANY / 2, "%d were answered before", answered);
 }
 
+/* One error after another, each said a moment ago: the log is not a client's to fill. */
+Test(tls_broker, errors_that_alternate_do_not_fill_the_log)
+{
+    open_served(SOFTWARE);
+    for (size_t i = 0; i < 40; i++) {
+        struct idm_wire_reply reply = take_reply(
+            send_ask(i % 2 ? IDM_WIRE_SIGN_PURE : IDM_WIRE_SIGN_MESSAGE, "x", 1, !(i % 2)));
+        cr_assert_eq(reply.good, 0);
+    }
+    shell(0,
+          "grep -c '^idmode-signd: ' $BASE/signd.log | { read n; test $n -ge 2; test $n -le 8; }");
+}
+
 Test(tls_broker, client_that_never_reads_is_dropped)
 {
     open_served(TPM);
