@@ -7,6 +7,7 @@
 #include "cli/hooks/hooks.h"
 
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 
 int idm_core_main(int argc, char **argv)
 {
+    /* Ignored by the caller it stays so across exec, and the kernel keeps no child's result: none that we start
+     * would be believed. */
+    (void)signal(SIGCHLD, SIG_DFL);
     if (!idm_options_open_standard())
         return IDM_EXIT_FAILED;
     if (argc > 1 && strcmp(argv[1], "hooks") == 0)

@@ -106,6 +106,15 @@ Test(input_process, umask_of_the_caller_does_not_count)
     }
 }
 
+/* It outlives exec, and whoever ignores it is not told how its children ended. */
+Test(input_process, child_signal_that_the_caller_ignores_costs_no_childs_answer)
+{
+    open_device(NULL);
+    boot(0);
+    shell(0, "env --ignore-signal=CHLD " RUN_IT " boot");
+    status_is("tpm", "tpm-dual", "");
+}
+
 Test(input_process, environment_of_the_caller_runs_nothing)
 {
     struct idm_device_identity before;
