@@ -19,7 +19,10 @@ static int list_some(struct idm_tpm *tpm, uint32_t from, struct idm_nv_list *lis
                                            &more, &data, NULL));
     if (rc != TSS2_RC_SUCCESS)
         return idm_tpm_fail(tpm, rc, what_list, err);
-    const TPML_HANDLE *handles = &data.data.handles;
+    const TPML_HANDLE *handles = idm_tpm_handles(&data);
+    if (!handles)
+        return idm_fail(err, IDM_E_TPM_OTHER, what_list,
+                        "the TPM answers another question than it was asked");
     *ret_more = more && handles->count > 0;
     for (uint32_t i = 0; i < handles->count; i++) {
         uint32_t index = handles->handle[i];

@@ -6,6 +6,15 @@
 
 static const char what_info[] = "ask the TPM about itself";
 static const char what_list[] = "list the TPM's persistent objects";
+static const char why_other[] = "the TPM answers another question than it was asked";
+
+const TPML_HANDLE *idm_tpm_handles(const TPMS_CAPABILITY_DATA *data)
+{
+    const TPML_HANDLE *list = &data->data.handles;
+    bool good = data->capability == TPM2_CAP_HANDLES &&
+                list->count <= sizeof list->handle / sizeof *list->handle;
+    return good ? list : NULL;
+}
 
 int idm_tpm_property(struct idm_tpm *tpm, uint32_t property, uint32_t *ret, struct idm_error *err)
 {
@@ -18,10 +27,12 @@ int idm_tpm_property(struct idm_tpm *tpm, uint32_t property, uint32_t *ret, stru
     if (rc != TSS2_RC_SUCCESS)
         return idm_tpm_fail(tpm, rc, what_info, err);
     const TPML_TAGGED_TPM_PROPERTY *list = &data->data.tpmProperties;
-    *ret = list->count > 0 && list->tpmProperty[0].property == property ? list->tpmProperty[0].value
-                                                                        : 0;
+    bool good = data->capability == TPM2_CAP_TPM_PROPERTIES;
+    *ret = good && list->count > 0 && list->tpmProperty[0].property == property
+               ? list->tpmProperty[0].value
+               : 0;
     Esys_Free(data);
-    return 0;
+    return good ? 0 : idm_fail(err, IDM_E_TPM_OTHER, what_info, "%s", why_other);
 }
 
 static void describe(uint32_t maker, uint32_t version1, uint32_t version2, struct idm_tpm_info *ret)
@@ -71,7 +82,12 @@ static int list_from(struct idm_tpm *tpm, uint32_t first, uint32_t count, TPMI_Y
     IDM_TPM_COMMAND(tpm, rc,
                     Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                        TPM2_CAP_HANDLES, first, count, ret_more, ret));
-    return rc == TSS2_RC_SUCCESS ? 0 : idm_tpm_fail(tpm, rc, what_list, err);
+    if (rc != TSS2_RC_SUCCESS)
+        return idm_tpm_fail(tpm, rc, what_list, err);
+    if (idm_tpm_handles(*ret))
+        return 0;
+    Esys_Free(*ret);
+    return idm_fail(err, IDM_E_TPM_OTHER, what_list, "%s", why_other);
 }
 
 int idm_tpm_first_persistent(struct idm_tpm *tpm, uint32_t from, uint32_t *ret,

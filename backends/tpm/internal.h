@@ -181,6 +181,10 @@ int idm_tpm_owner_salt(struct idm_tpm *tpm, struct idm_tpm_ref *ret,
 int idm_tpm_property(struct idm_tpm *tpm, uint32_t property, uint32_t *ret,
                      struct idm_error *err) IDM_NODISCARD;
 
+/* The list in an answer to TPM2_GetCapability(HANDLES); NULL: it is of something else, or longer than can be.
+ * tpm2-tss passes on whatever list the answer says that it is. */
+const TPML_HANDLE *idm_tpm_handles(const TPMS_CAPABILITY_DATA *data);
+
 /* The first persistent handle from `from` on, as the chip lists them; 0: none. */
 int idm_tpm_first_persistent(struct idm_tpm *tpm, uint32_t from, uint32_t *ret,
                              struct idm_error *err) IDM_NODISCARD;

@@ -49,7 +49,10 @@ static TPMS_CAPABILITY_DATA *list(struct idm_tpm *tpm, uint32_t first)
     TPMI_YES_NO more = 0;
     TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                     TPM2_CAP_HANDLES, first, HANDLES_AT_ONCE, &more, &data);
-    return rc == TSS2_RC_SUCCESS ? data : NULL;
+    if (rc == TSS2_RC_SUCCESS && idm_tpm_handles(data))
+        return data;
+    Esys_Free(data);
+    return NULL;
 }
 
 static bool is_of_kind(uint32_t handle, uint32_t first)

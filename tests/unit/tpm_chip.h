@@ -50,6 +50,8 @@ struct chip {
 #define PROXY_FLIP                                                                                 \
     0xfffffffeu /* as RC: the true public area, but without noDA                                   \
                  */
+#define PROXY_LIST                                                                                 \
+    0xfffffffcu /* as RC: of another question: GetCapability lists the chip's commands */
 #define PROXY_SRK 0xfffffffdu /* as RC: what is asked for at a handle is answered of the SRK */
 
 static inline bool proxy_read(int fd, uint8_t *to, size_t size)
@@ -120,14 +122,23 @@ static inline void proxy_note(const char *path, const char *suffix, const void *
     (void)fclose(log);
 }
 
+/* Behind the header: the handle of ReadPublic; capability, first property and count of GetCapability. */
+static inline void proxy_ask_other(uint32_t lie, uint8_t message[PROXY_MAX], size_t size)
+{
+    static const uint8_t srk[4] = {CHIP_SRK >> 24, CHIP_SRK >> 16 & 0xff, CHIP_SRK >> 8 & 0xff,
+                                   CHIP_SRK & 0xff};
+    static const uint8_t commands[12] = {0, 0, 0, 2, 0, 0, 1, 0x1f, 0, 0, 1, 0};
+    if (lie == PROXY_SRK && size >= 10 + sizeof srk)
+        memcpy(message + 10, srk, sizeof srk);
+    if (lie == PROXY_LIST && size >= 10 + sizeof commands)
+        memcpy(message + 10, commands, sizeof commands);
+}
+
 static inline size_t proxy_answer(const char *socket_path, uint32_t lie, uint8_t message[PROXY_MAX],
                                   size_t size)
 {
-    if (lie == 0 || lie == PROXY_FLIP || lie == PROXY_SRK) {
-        const uint8_t srk[4] = {CHIP_SRK >> 24, CHIP_SRK >> 16 & 0xff, CHIP_SRK >> 8 & 0xff,
-                                CHIP_SRK & 0xff};
-        if (lie == PROXY_SRK && size >= 14)
-            memcpy(message + 10, srk, sizeof srk);
+    if (lie == 0 || lie >= PROXY_LIST) {
+        proxy_ask_other(lie, message, size);
         size = proxy_forward(socket_path, message, size);
         /* Behind the header and a size: type, nameAlg, attributes (part 2, 12.2.4); noDA. The key
          * stays a good one, but its Name is another. */

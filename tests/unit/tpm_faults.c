@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Chips that are not there, late, busy, broken, full, or somebody else's; and what a command
  * costs. */
+#include "backends/tpm/internal.h"
 #include "tests/unit/tpm_chip.h"
 
 #include <signal.h>
@@ -359,6 +360,30 @@ Test(tpm_faults, nor_does_another_primary_key)
     name[7] ^= 1;
     CHIP_FAILS(&chip, idm_tpm_seal(chip.tpm, IDM_TPM_PRIMARY, name, &plain, &sealed, &chip.err),
                IDM_E_TPM_OTHER);
+    chip_stop(&chip);
+}
+
+/* The numbers of commands look like handles: none of them is flushed, listed or taken for a property. */
+Test(tpm_faults, a_list_of_something_else_is_not_believed)
+{
+    static const char lie[] = "0x17a:0xfffffffc:1";
+    struct chip chip;
+    struct idm_tpm_info info;
+    uint32_t handles[IDM_TPM_PERSISTENT_MAX];
+    size_t count = 0;
+    char codes[256];
+    chip_start(&chip);
+    chip_proxy(&chip, lie);
+    CHIP_FAILS(&chip, idm_tpm_info(chip.tpm, &info, &chip.err), IDM_E_TPM_OTHER);
+    chip_proxy(&chip, lie);
+    CHIP_FAILS(&chip, idm_tpm_persistent(chip.tpm, handles, &count, &chip.err), IDM_E_TPM_OTHER);
+    cr_assert_not_null(strstr(chip.err.why, "another question"), "%s", chip.err.why);
+    chip_proxy(&chip, lie);
+    CHIP_OK(&chip, idm_tpm_ready(chip.tpm, "flush", &chip.err));
+    (void)chip_commands(&chip, NULL);
+    idm_tpm_flush_leftovers(chip.tpm, true);
+    (void)chip_commands(&chip, codes);
+    cr_assert_str_eq(codes, "17a 17a ");
     chip_stop(&chip);
 }
 
