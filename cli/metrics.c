@@ -121,8 +121,9 @@ static void put_all(FILE *out, const json_t *doc)
         return;
     number(out, "held", "The identity cannot be proven now.",
            json_is_true(json_object_get(doc, "held")));
-    number(out, "healthy", "Not held, and no reasons.",
+    number(out, "healthy", "Not held, no reasons, and the last run did not fail.",
            json_is_true(json_object_get(doc, "healthy")));
+    number(out, "error", "Did the last run fail?", json_is_object(json_object_get(doc, "error")));
     number(out, "epoch", "Number of the identity.",
            (long long)json_integer_value(json_object_get(doc, "epoch")));
     moment(out, "updated_timestamp_seconds", "When idmode decided last.",

@@ -119,7 +119,8 @@ static json_t *error_json(const struct idm_engine *e, const struct idm_error *er
                      time_or_null(e->platform.now));
 }
 
-/* EVE's words: ENABLED the TPM signs, DISABLED it could but does not, NOTFOUND there is none. */
+/* EVE's words: ENABLED the TPM signs, DISABLED it could but does not, NOTFOUND there is none, or use = never
+ * and nobody looked. */
 static const char *hsm_status(const struct idm_engine *e, const struct idm_outcome *o)
 {
     if (o->mode == IDM_MODE_TPM)
@@ -149,12 +150,13 @@ static json_t *document(const struct idm_engine *e, const struct idm_outcome *o,
                         const struct idm_cert_info *identity)
 {
     json_t *doc = json_pack(
-        "{s:i, s:s, s:s, s:s, s:b, s:b, s:o, s:i, s:s, s:o, s:s, s:o}", "schema", 1, "mode",
+        "{s:i, s:s, s:s, s:s, s:b, s:o, s:b, s:o, s:i, s:s, s:o, s:s, s:o}", "schema", 1, "mode",
         idm_mode_name(o->mode), "identity_mode", idm_mode_name(o->identity_mode), "state",
-        idm_state_name(o->state), "held", (int)o->held, "healthy", (int)(!o->held && !o->reasons),
-        "reasons", reasons_json(o->reasons), "epoch", (int)o->epoch, "boot_id", e->platform.boot_id,
-        "updated_at", time_or_null(e->platform.now), "last_event", idm_event_name(o->last_event),
-        "last_change", change_json(&e->record));
+        idm_state_name(o->state), "held", (int)o->held, "held_for",
+        text_or_null(o->held ? idm_reason_word(o->held_for) : NULL), "healthy",
+        (int)idm_outcome_is_healthy(o), "reasons", reasons_json(o->reasons), "epoch", (int)o->epoch,
+        "boot_id", e->platform.boot_id, "updated_at", time_or_null(e->platform.now), "last_event",
+        idm_event_name(o->last_event), "last_change", change_json(&e->record));
     if (!doc)
         return NULL;
     (void)json_object_set_new(doc, "identity", identity_json(e, identity));

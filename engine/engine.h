@@ -54,7 +54,7 @@ struct idm_outcome {
     uint64_t reasons;             /* bit per enum idm_reason */
     enum idm_event request_event; /* IDM_EV_none without a request */
     char refused[200];            /* why a request was refused, or empty */
-    struct idm_error error;       /* code 0: none */
+    struct idm_error error;       /* of a failed run; code 0: none */
 };
 
 _Static_assert(IDM_REASON_COUNT <= 64, "reasons fit a bit set");
@@ -131,5 +131,8 @@ const struct idm_record *idm_engine_record(const struct idm_engine *engine);
 const struct idm_facts *idm_engine_facts(const struct idm_engine *engine);
 
 const char *idm_mode_name(enum idm_mode mode);
+
+/* Not held, no reasons, and the run did not fail. */
+bool idm_outcome_is_healthy(const struct idm_outcome *outcome);
 
 #endif

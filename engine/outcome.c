@@ -112,6 +112,18 @@ void idm_finish(struct idm_engine *e, const struct idm_loop_end *end)
         (void)idm_do_write_marker(e, NULL);
 }
 
+/* A plan that failed without saying why must not look like one that did not fail. */
+static struct idm_error error_of(const struct idm_engine *e, const struct idm_loop_end *end)
+{
+    struct idm_error error = end->error;
+    if (end->failed && !error.code) {
+        (void)idm_fail(&error, IDM_E_STORAGE, idm_event_name(e->last_event),
+                       "it could not be carried out, and nobody said why");
+        (void)idm_advise(&error, "see /run/idmode/trace");
+    }
+    return error;
+}
+
 void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct idm_outcome *ret)
 {
     *ret = (struct idm_outcome){.mode = mode_now(e, end),
@@ -124,7 +136,7 @@ void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct i
                                 .held_for = end->reason,
                                 .reasons = e->reasons | standing_reasons(e),
                                 .request_event = IDM_EV_none,
-                                .error = end->error};
+                                .error = error_of(e, end)};
     if (end->failed)
         ret->exit = IDM_EXIT_FAILED;
     else if (end->held || ret->mode == IDM_MODE_NONE || ret->mode == IDM_MODE_UNKNOWN)
@@ -133,6 +145,11 @@ void idm_conclude(struct idm_engine *e, const struct idm_loop_end *end, struct i
         ret->reasons |= bit(IDM_R_storage_full);
     if (end->failed && (end->error.code == IDM_E_READ_ONLY))
         ret->reasons |= bit(IDM_R_storage_read_only);
+}
+
+bool idm_outcome_is_healthy(const struct idm_outcome *outcome)
+{
+    return !outcome->held && !outcome->reasons && !outcome->error.code;
 }
 
 const char *idm_mode_name(enum idm_mode mode)

@@ -67,13 +67,21 @@ static void publish_identity(struct idm_engine *e, const struct idm_outcome *o)
         (void)be->file_remove(be->self, IDM_F_RUN_STATEMENT, NULL);
 }
 
-static void publish_status(struct idm_engine *e, const struct idm_outcome *o)
+/* A mode without the certificate that it stands for is a run that failed, if only in saying so. */
+static void publish_status(struct idm_engine *e, struct idm_outcome *o)
 {
     _cleanup_bytes_ struct idm_bytes pem = {0};
     struct idm_cert_info identity = {0};
-    bool known = idm_engine_certificate(e, false, &pem, NULL) == 0 &&
-                 e->be->cert_inspect(e->be->self, &pem, &identity, NULL) == 0;
-    char *text = idm_status_text(e, o, known ? &identity : NULL);
+    struct idm_error failure = {0};
+    bool in_use = o->mode == IDM_MODE_SOFTWARE || o->mode == IDM_MODE_TPM;
+    int rc = idm_engine_certificate(e, false, &pem, &failure);
+    if (rc == 0)
+        rc = e->be->cert_inspect(e->be->self, &pem, &identity, &failure);
+    if (rc && in_use && !o->error.code) {
+        o->error = failure;
+        o->exit = IDM_EXIT_FAILED;
+    }
+    char *text = idm_status_text(e, o, rc ? NULL : &identity);
     if (text)
         write_run(e, IDM_F_RUN_STATUS, text, strlen(text));
     free(text);

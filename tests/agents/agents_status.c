@@ -106,6 +106,24 @@ Test(agents_status, device_whose_directory_is_missing_and_one_without_a_chip)
                         "reason=config-dir-unreadable");
 }
 
+/* Its key works and its certificate is lost, and making another one fails: nothing is held. */
+Test(agents_status, device_whose_run_fails)
+{
+    open_device(&(struct idm_device_options){.without_tpm = true});
+    boot(0);
+    shell(0, ": >$ROOT/persist/idmode/legacy.cert.pem; : >$ROOT/config/device.cert.pem;"
+             " mkdir -p $ROOT/persist/idmode/.legacy.cert.pem.tmp/in-the-way");
+    boot(5);
+    note("software", false);
+    shell(0, "jq -e '.healthy == false and .error.code' $ROOT/run/idmode/status.json;"
+             "grep -q -x 'idmode_error 1' metrics; grep -q -x 'idmode_healthy 0' metrics");
+    documents_are_valid("mode=software/failed/nameless");
+    shell(0, "rm -r $ROOT/persist/idmode/.legacy.cert.pem.tmp");
+    boot(0);
+    note("software", false);
+    shell(0, "grep -q -x 'idmode_error 0' metrics; grep -q -x 'idmode_healthy 1' metrics");
+}
+
 /* The answer of a command has one member more. */
 Test(agents_status, answers_of_commands_are_of_the_schema_too)
 {

@@ -42,6 +42,7 @@ def main(metrics_path, status_path):
     assert reasons == set(status["reasons"]), reasons
     assert len(found["idmode_reason"]) == 30
     assert value("held") == status["held"] and value("healthy") == status["healthy"]
+    assert value("error") == (status["error"] is not None)
     assert value("epoch") == status["epoch"]
     assert value("updated_timestamp_seconds") == seconds(status["updated_at"])
     identity = status["identity"]

@@ -4,7 +4,8 @@
 status_documents.py SCHEMA FILE WANTED…
 
 Each document must be as the schema says and have nothing that it lacks. WANTED: what must be among them,
-like state=tpm, state=tpm/held, mode=none, hsm_status=NOTFOUND, tpm=usable, legacy=sealed, reason=clock.
+like state=tpm, state=tpm/held, mode=none, mode=tpm/failed, mode=tpm/failed/nameless (no identity in it),
+hsm_status=NOTFOUND, tpm=usable, legacy=sealed, reason=clock.
 
 Documents that differ in hashes, times and names alone are one.
 """
@@ -36,7 +37,8 @@ def kind(text):
 def words(document):
     """All that can be wanted of a document."""
     yield "state=" + document["state"] + ("/held" if document["held"] else "")
-    yield "mode=" + document["mode"]
+    failed = "/failed" * bool(document["error"])
+    yield "mode=" + document["mode"] + failed + "/nameless" * bool(failed and not document["identity"])
     yield "hsm_status=" + document["hsm_status"]
     yield "tpm=" + document["tpm"]["status"]
     yield "legacy=" + document["legacy"]["storage"]
@@ -54,10 +56,12 @@ def main(schema_path, path, *wanted):
     documents = [json.loads(line) for line in {kind(line): line for line in lines}.values()]
     bad = 0
     for document in documents:
-        for error in validator.iter_errors(document):
+        wrong = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:200]}" for e in validator.iter_errors(document)]
+        if not wrong and document["held_for"] not in [None, *document["reasons"]]:
+            wrong = ["held_for is none of the reasons"]
+        if wrong:
             bad += 1
-            print(f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}\n  in {json.dumps(document)}")
-            break
+            print(f"{wrong[0]}\n  in {json.dumps(document)}")
         if bad == 5:
             break
     seen = collections.Counter(word for document in documents for word in words(document))

@@ -120,7 +120,7 @@ static void see_published(const struct lab_world *w, struct lab_sight *ret)
     say(ret->last_event, idm_event_name(o->last_event));
     say(ret->tpm, idm_chip_name(o->chip));
     ret->held = o->held;
-    ret->healthy = !o->held && !o->reasons;
+    ret->healthy = idm_outcome_is_healthy(o);
     ret->epoch = o->epoch;
     ret->reasons = o->reasons;
 }
