@@ -62,7 +62,9 @@ static int leave_request(const struct idm_options *options)
     if (options->json)
         idm_say_json(json_pack("{s:b}", "requested", 1));
     else if (!options->quiet)
-        (void)puts("factory-reset: it begins at the next boot");
+        (void)puts(
+            "factory-reset: it begins with the next run of idmode on this disk (boot, a hook, "
+            "idmode-watch)");
     return IDM_EXIT_DONE;
 }
 
@@ -110,36 +112,88 @@ static const char *way_out(enum idm_reason reason, enum idm_state state)
     }
 }
 
-static int show_hold(const struct idm_options *options)
-{
-    _cleanup_session_ struct idm_session s = {0};
-    struct idm_outcome o;
-    int rc = idm_session_open(&s, options, true);
-    if (rc)
-        return rc;
-    (void)idm_engine_boot(s.engine, &o);
-    idm_tell_reach(&s, &o);
-    const char *ways = o.held ? way_out(o.held_for, o.state) : "";
-    if (options->json)
-        idm_say_json(json_pack("{s:b, s:s, s:s, s:s, s:s}", "held", (int)o.held, "reason",
-                               idm_reason_word(o.held_for), "sentence",
-                               idm_reason_sentence(o.held_for), "do", idm_reason_todo(o.held_for),
-                               "to", ways));
-    else if (!o.held)
-        (void)puts("not held");
-    else
-        (void)printf("held: %s: %s (%s)\nidmode hold clear --reason %s --to WAY --yes, WAY: %s\n",
-                     idm_reason_word(o.held_for), idm_reason_sentence(o.held_for),
-                     idm_reason_todo(o.held_for), idm_reason_word(o.held_for), ways);
-    return IDM_EXIT_DONE;
-}
-
 static enum idm_reason reason_of(const char *word)
 {
     for (unsigned int i = 1; word && i < IDM_REASON_COUNT; i++)
         if (strcmp(word, idm_reason_word((enum idm_reason)i)) == 0)
             return (enum idm_reason)i;
     return IDM_R_none;
+}
+
+static enum idm_state state_of(const char *word)
+{
+    for (unsigned int i = 0; word && i < IDM_STATE_COUNT; i++)
+        if (strcmp(word, idm_state_name((enum idm_state)i)) == 0)
+            return (enum idm_state)i;
+    return IDM_S_none;
+}
+
+struct hold {
+    enum idm_reason reason; /* IDM_R_none: not held */
+    enum idm_state state;
+};
+
+/* ABSENT: nobody decided in this boot; what another boot left below --root is not this one's word. */
+static int published_hold(const struct idm_session *s, struct hold *ret, struct idm_error *err)
+{
+    _cleanup_bytes_ struct idm_bytes text = {0};
+    struct idm_platform now = {0};
+    const struct idm_backends *be = &s->backends;
+    int rc = be->file_read(be->self, IDM_F_RUN_STATUS, &text, err);
+    if (rc == 0)
+        rc = be->platform(be->self, &now, err);
+    if (rc)
+        return rc;
+    json_t *doc = json_loadb((const char *)text.data, text.size, 0, NULL);
+    const char *boot = json_string_value(json_object_get(doc, "boot_id"));
+    bool current = boot && strcmp(boot, now.boot_id) == 0;
+    if (current)
+        *ret =
+            (struct hold){.reason = reason_of(json_string_value(json_object_get(doc, "held_for"))),
+                          .state = state_of(json_string_value(json_object_get(doc, "state")))};
+    json_decref(doc);
+    return current ? 0 : IDM_E_ABSENT;
+}
+
+/* A boot may come to a hold only after other steps, so what this boot published is asked first; where it
+ * published nothing, the step that it would begin with. Nothing is changed. */
+static int look_for_hold(const struct idm_session *s, struct hold *ret, struct idm_error *err)
+{
+    int rc = published_hold(s, ret, err);
+    if (rc != IDM_E_ABSENT)
+        return rc;
+    struct idm_verdict v = idm_engine_examine(s->engine);
+    const struct idm_facts *f = idm_engine_facts(s->engine);
+    *ret = (struct hold){.state = f->state};
+    if (v.cell.kind == IDM_CELL_HOLD)
+        ret->reason = idm_reason_resolve(v.cell.reason, f);
+    return 0;
+}
+
+static int show_hold(const struct idm_options *options)
+{
+    _cleanup_session_ struct idm_session s = {0};
+    struct idm_error err = {0};
+    struct hold hold = {0};
+    int rc = idm_session_open(&s, options, true);
+    if (rc)
+        return rc;
+    if (look_for_hold(&s, &hold, &err))
+        return idm_say_error(options, s.command, &err);
+    bool held = hold.reason != IDM_R_none;
+    const char *ways = held ? way_out(hold.reason, hold.state) : "";
+    if (options->json)
+        idm_say_json(json_pack("{s:b, s:s, s:s, s:s, s:s}", "held", (int)held, "reason",
+                               idm_reason_word(hold.reason), "sentence",
+                               idm_reason_sentence(hold.reason), "do", idm_reason_todo(hold.reason),
+                               "to", ways));
+    else if (!held)
+        (void)puts("not held");
+    else
+        (void)printf("held: %s: %s (%s)\nidmode hold clear --reason %s --to WAY --yes, WAY: %s\n",
+                     idm_reason_word(hold.reason), idm_reason_sentence(hold.reason),
+                     idm_reason_todo(hold.reason), idm_reason_word(hold.reason), ways);
+    return IDM_EXIT_DONE;
 }
 
 static int clear_hold(const struct idm_options *options)

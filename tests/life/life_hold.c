@@ -122,3 +122,57 @@ Test(hold, epochs_go_on_when_both_records_are_lost)
     boot(0);
     cr_assert_eq(status_epoch(), epoch + 1);
 }
+
+/* Looking is not booting: what waits for the next run still waits for it afterwards. */
+Test(hold, hold_show_changes_nothing)
+{
+    open_device(&(struct idm_device_options){.conf = LEGACY_B});
+    boot(0);
+    struct idm_device_identity before = active();
+    cr_assert_eq(RUN("factory-reset", "--yes", "--next-boot"), 0);
+    shell(0, "cp -a $ROOT kept; $IDMODE --root $ROOT --tcti $TCTI hold show >said;"
+             " grep -q -x 'not held' said; diff -r kept $ROOT;"
+             " rm -r $ROOT/run/idmode/status.json kept/run/idmode/status.json;"
+             " $IDMODE --root $ROOT --tcti $TCTI hold show >said; grep -q -x 'not held' said;"
+             " diff -r kept $ROOT");
+    still(&before);
+    boot(0);
+    cr_assert_str_neq(active().spki_sha256, before.spki_sha256);
+}
+
+static void hold_shown(const char *wanted)
+{
+    shell(0, "$IDMODE --root $ROOT --tcti $TCTI hold show >said; grep -q '%s' said", wanted);
+    shell(0,
+          "$IDMODE --root $ROOT --tcti $TCTI --json hold show >said; jq -r"
+          " 'if .held then \"held: \" + .reason else \"not held\" end' said | grep -q '%s'",
+          wanted);
+}
+
+/* As published in this boot, whatever happened since; where nothing was, as a boot would begin. */
+Test(hold, hold_show_says_what_this_boot_published)
+{
+    open_device(&(struct idm_device_options){.conf = LEGACY_B});
+    boot(0);
+    hold_shown("not held");
+    idm_swtpm_stop(&device.tpm);
+    hold_shown("not held");
+    cr_assert_eq(RUN("boot"), 3);
+    hold_shown("held: tpm-absent");
+    cr_assert_eq(idm_swtpm_resume(&device.tpm), 0);
+    hold_shown("held: tpm-absent");
+    /* another boot's word is none: this disk was mounted with its /run */
+    shell(0, "echo 01234567-89ab-cdef-0123-456789abcdef >$ROOT/proc/sys/kernel/random/boot_id");
+    hold_shown("not held");
+    idm_swtpm_stop(&device.tpm);
+    shell(0, "rm -r $ROOT/run/idmode");
+    hold_shown("held: tpm-absent");
+    /* of two reasons, the one that holds */
+    shell(0, "rm -r $ROOT/config/idmode");
+    cr_assert_eq(RUN("boot"), 3);
+    held_for("tpm-dual", "tpm-absent config-dir-corrupt");
+    hold_shown("held: tpm-absent");
+    shell(0, "rm $ROOT/run/idmode/status.json; mkdir $ROOT/run/idmode/status.json");
+    shell(5, "$IDMODE --root $ROOT --tcti $TCTI hold show 2>said || rc=$?;"
+             " grep -q 'status.json: a directory is in its place' said || exit 9; exit $rc");
+}
