@@ -6,20 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One file of the device, without the lock: it is replaced as a whole. */
+/* One file of the device, without the lock: it is replaced as a whole. *ret_read: the code of reading it,
+ * whose words are in `err`. */
 static int read_file(const struct idm_options *options, enum idm_file file, struct idm_bytes *ret,
-                     int *ret_read)
+                     int *ret_read, struct idm_error *err)
 {
     const struct idm_reach *reach = options->reach;
     struct idm_settings settings;
     struct idm_backends backends = {0};
-    struct idm_error err = {0};
-    int rc = reach->read_settings(reach->self, options, NULL, &settings, &err);
+    int rc = reach->read_settings(reach->self, options, NULL, &settings, err);
     if (rc)
-        return idm_say_error(options, options->word[0], &err);
-    if (reach->open_backends(reach->self, options, &settings, &backends, &err))
-        return idm_say_error(options, options->word[0], &err);
-    *ret_read = backends.file_read(backends.self, file, ret, &err);
+        return idm_say_error(options, options->word[0], err);
+    if (reach->open_backends(reach->self, options, &settings, &backends, err))
+        return idm_say_error(options, options->word[0], err);
+    *ret_read = backends.file_read(backends.self, file, ret, err);
     reach->close_backends(reach->self, &backends);
     return 0;
 }
@@ -123,7 +123,7 @@ int idm_command_status(const struct idm_options *options)
     int found = 0;
     if (choose_format(options, &format, &err))
         return idm_say_error(options, "status", &err);
-    int rc = read_file(options, IDM_F_RUN_STATUS, &text, &found);
+    int rc = read_file(options, IDM_F_RUN_STATUS, &text, &found, &err);
     if (rc)
         return rc;
     json_t *doc = found ? NULL : json_loadb((const char *)text.data, text.size, 0, NULL);
@@ -178,10 +178,13 @@ static json_t *parse_history(const struct idm_bytes *text)
 int idm_command_history(const struct idm_options *options)
 {
     _cleanup_bytes_ struct idm_bytes text = {0};
+    struct idm_error err = {0};
     int found = 0;
-    int rc = read_file(options, IDM_F_HISTORY, &text, &found);
+    int rc = read_file(options, IDM_F_HISTORY, &text, &found, &err);
     if (rc)
         return rc;
+    if (found && found != IDM_E_ABSENT)
+        return idm_say_error(options, "history", &err);
     json_t *list = found ? json_array() : parse_history(&text);
     size_t count = json_array_size(list);
     if (options->lines >= 0)

@@ -176,3 +176,16 @@ Test(hold, hold_show_says_what_this_boot_published)
     shell(5, "$IDMODE --root $ROOT --tcti $TCTI hold show 2>said || rc=$?;"
              " grep -q 'status.json: a directory is in its place' said || exit 9; exit $rc");
 }
+
+/* "Nothing ever happened" is an answer of its own. */
+Test(hold, a_history_that_cannot_be_read_is_no_empty_one)
+{
+    open_device(&(struct idm_device_options){.without_tpm = true});
+    boot(0);
+    shell(0, "rm $ROOT/persist/idmode/history; $IDMODE --root $ROOT history >said; [ ! -s said ];"
+             " mkdir $ROOT/persist/idmode/history");
+    shell(5, "$IDMODE --root $ROOT history >said 2>&1 || rc=$?; cat said;"
+             " grep -q 'history: a directory is in its place' said || exit 9; exit $rc");
+    shell(5, "$IDMODE --root $ROOT --json history >said || rc=$?; jq -e .error.why said || exit 9;"
+             " exit $rc");
+}
