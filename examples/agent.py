@@ -6,10 +6,10 @@
         python3 agent.py broker.example 8883 broker-ca.pem /var/lib/agent/reported
 
 Publishes the status to devices/NAME/identity (retained, QoS 1), NAME being the certificate's subject, whenever
-something in it changes. An identity is reported at least once, keyed by its epoch: the last argument is a
-file with the epoch that the broker has acknowledged, so a change that happened while the agent or the network
-was down is not lost. The connection is made anew with each new identity. A device that is held reports
-that as long as its connection stands; it cannot make a new one.
+something in it changes. The last argument is a file with the report that the broker has acknowledged; what
+differs from it is reported, at least once, so a change that happened while the agent or the network was down
+is not lost. The connection is made anew with each new identity. A device that is held reports that as long
+as its connection stands; it cannot make a new one.
 """
 import json
 import os
@@ -20,7 +20,7 @@ import time
 import paho.mqtt.client as mqtt
 
 RUN = os.environ.get("IDMODE_ROOT", "") + "/run/idmode/"
-WORDS = ("mode", "state", "held", "reasons", "epoch", "last_change")
+WORDS = ("mode", "state", "held", "healthy", "reasons", "epoch", "last_change")
 
 
 def read_status():
@@ -47,21 +47,23 @@ def topic_of(status):
 
 
 class Reported:
-    """The last epoch that the broker has acknowledged; replaced as a whole, so that a power cut keeps it."""
+    """The report that the broker has acknowledged; replaced as a whole, so that a power cut keeps it."""
 
     def __init__(self, path):
         self.path = path
 
     def read(self):
+        """None: nobody knows what the broker has."""
         try:
-            with open(self.path, encoding="ascii") as file:
-                return int(file.read())
+            with open(self.path, encoding="utf-8") as file:
+                report = json.load(file)
         except (FileNotFoundError, ValueError):
-            return 0
+            return None
+        return report if isinstance(report, dict) else None
 
-    def write(self, epoch):
-        with open(self.path + ".new", "w", encoding="ascii") as file:
-            file.write(f"{epoch}\n")
+    def write(self, report):
+        with open(self.path + ".new", "w", encoding="utf-8") as file:
+            json.dump(report, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(self.path + ".new", self.path)
@@ -79,9 +81,13 @@ class Connection:
         self.client.loop_start()
 
     def publish(self, topic, text):
-        sent = self.client.publish(topic, text, qos=1, retain=True)
-        sent.wait_for_publish(timeout=10)
-        if not sent.is_published():
+        try:
+            sent = self.client.publish(topic, text, qos=1, retain=True)
+            sent.wait_for_publish(timeout=10)
+            acknowledged = sent.is_published()
+        except RuntimeError as failure:  # what paho raises where the connection is gone
+            raise OSError(str(failure)) from failure
+        if not acknowledged:
             raise OSError("the broker does not acknowledge")
 
     def close(self):
@@ -91,7 +97,8 @@ class Connection:
 
 def main(host, port, broker_ca, reported_path):
     reported = Reported(reported_path)
-    connection, connected_as, last = None, None, None
+    acknowledged = reported.read()
+    connection, connected_as = None, None
     while True:
         status = read_status()
         in_use = status and status["mode"] in ("software", "tpm")
@@ -103,13 +110,11 @@ def main(host, port, broker_ca, reported_path):
                 connection = Connection(host, int(port), broker_ca)
                 connected_as = status["epoch"]
             report = report_of(status) if status else None
-            news = report != last and (last is not None or not status or status["epoch"] != reported.read())
-            if connection and report and news:
+            if connection and report and report != acknowledged:
                 connection.publish(topic_of(status), json.dumps(report))
-                reported.write(status["epoch"])
+                reported.write(report)
+                acknowledged = report
                 print(f"reported: mode {status['mode']}, epoch {status['epoch']}", flush=True)
-            if connection:
-                last = report
         except (OSError, ValueError) as failure:
             print(f"not reported: {failure}", file=sys.stderr, flush=True)
             if connection:
