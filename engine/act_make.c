@@ -452,7 +452,10 @@ static int write_store_cert(struct idm_engine *e, struct idm_error *err)
         rc = e->be->file_write(e->be->self, IDM_F_PERSIST_CERT, pem.data, pem.size, err);
     if (rc == 0)
         rc = idm_reload_store(e, err);
-    return rc ? rc : e->store_cert.rc;
+    if (rc == 0 && e->store_cert.rc)
+        rc = idm_fail(err, e->store_cert.rc, "read the new certificate", "%s",
+                      idm_error_sentence(e->store_cert.rc));
+    return rc;
 }
 
 int idm_do_make_legacy_key(struct idm_engine *e, struct idm_error *err)

@@ -117,7 +117,7 @@ static struct idm_error error_of(const struct idm_engine *e, const struct idm_lo
 {
     struct idm_error error = end->error;
     if (end->failed && !error.code) {
-        (void)idm_fail(&error, IDM_E_STORAGE, idm_event_name(e->last_event),
+        (void)idm_fail(&error, IDM_E_INTERNAL, idm_event_name(e->last_event),
                        "it could not be carried out, and nobody said why");
         (void)idm_advise(&error, "see /run/idmode/trace");
     }

@@ -201,6 +201,12 @@ Test(fsm_golden, the_certificate_is_gone)
          (f.config_cert = IDM_FILE_ABSENT, f.config_pair_fits = false, f.chip = IDM_CHIP_ABSENT,
           f.proof = IDM_PROOF_UNASKED, f.counter = IDM_COUNTER_UNASKED),
          view_damaged_legacy, GO, tpm_dual, none, restore_view);
+    BOOT("a renewal that was cut, and an old image", dual, f.config_cert = IDM_FILE_FORMER,
+         view_damaged_legacy, GO, tpm_dual, none, restore_view);
+    BOOT("I1 > a staged switch", software,
+         (f.intent = IDM_INTENT_to_tpm, f.staged = true, f.config_cert = IDM_FILE_ABSENT,
+          f.config_pair_fits = false, f.chip = IDM_CHIP_ABSENT),
+         view_damaged_legacy, GO, software, none, restore_view);
     BOOT("I4: nothing is generated", software,
          (f.config_key = IDM_FILE_ABSENT, f.config_pair_fits = false, f.store_key = IDM_COPY_BAD),
          software_key_lost, HOLD, software, key_lost, hold);
@@ -326,6 +332,12 @@ Test(fsm_golden, migrations_and_hooks)
     ASK("I1: held for what forbids a repair", dual,
         (f.held = true, f.config_cert = IDM_FILE_ABSENT, f.config_pair_fits = false),
         INSTALL_LEGACY, pre_install_impossible, REFUSE, tpm_dual, none, nothing);
+    ASK("the same: the renewal is not carried out", dual,
+        (f.held = true, f.config_cert = IDM_FILE_FORMER), INSTALL_LEGACY, pre_install_impossible,
+        REFUSE, tpm_dual, none, nothing);
+    ASK("I1: a whole pair that somebody made works", dual,
+        (f.held = true, f.config_cert = f.config_key = IDM_FILE_OTHER), INSTALL_LEGACY,
+        pre_install_legacy, GO, tpm_dual, none, open_install);
     ASK("design 8: a newer record", virgin, f.record = IDM_RECORD_NEWER, PLAIN(PRE_INSTALL),
         pre_install_impossible, REFUSE, none, none, nothing);
     ASK("design 8: an image that reads it", virgin, f.record = IDM_RECORD_NEWER, INSTALL_NEWER,
