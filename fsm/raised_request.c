@@ -71,7 +71,7 @@ RAISED(pre_install_impossible)
     if (f->legacy_unwanted && tpm_active(f))
         return true;
     /* Where boot restored nothing it may not: the storage or the record is not to be believed. */
-    if (f->held && holds_pair(f->state) && !pair_of_record(f) && !foreign_pair(f))
+    if (f->held && holds_pair(f->state) && !foreign_pair(f) && !pair_of_record(f))
         return true;
     bool sealed = f->seal != IDM_SEAL_NONE && f->proof == IDM_PROOF_GIVEN;
     return !plain_pair(f) && !sealed;
