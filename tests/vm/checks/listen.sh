@@ -13,14 +13,6 @@ cat >/etc/idmode/hooks.d/10-note <<'END'
 mv /run/hook.note.new /run/hook.note
 END
 chmod 755 /etc/idmode/hooks.d/10-note
-# Nobody was told yet that the device has an identity.
-idmode boot
-for _ in $(seq 600); do
-    [[ ! -e /run/hook.note ]] || break
-    sleep 0.1
-done
-grep -q -x IDMODE_EPOCH=1 /run/hook.note
-rm /run/hook.note
 cat >/etc/idmode/hooks.d/20-slow <<'END'
 #!/bin/sh
 : >/run/hook.slow
@@ -40,4 +32,4 @@ for _ in $(seq 600); do
     sleep 0.1
 done
 [[ -s /run/listener.pid && ! -e /run/listener.loaded ]]
-echo "a hook was told of the first identity; two hooks and a server wait for a change"
+echo "two hooks and a server wait for a change"
