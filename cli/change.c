@@ -151,6 +151,9 @@ static int published_hold(const struct idm_session *s, struct hold *ret, struct 
         *ret =
             (struct hold){.reason = reason_of(json_string_value(json_object_get(doc, "held_for"))),
                           .state = state_of(json_string_value(json_object_get(doc, "state")))};
+    /* Of another program's version, which says that it is held and not, in our words, why. */
+    if (current && json_is_true(json_object_get(doc, "held")) && ret->reason == IDM_R_none)
+        current = false;
     json_decref(doc);
     return current ? 0 : IDM_E_ABSENT;
 }

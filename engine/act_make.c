@@ -512,9 +512,6 @@ int idm_do_sign_statement(struct idm_engine *e, struct idm_error *err)
     if (!idm_software_signer(e, &signer))
         return idm_fail(err, IDM_E_ABSENT, "sign the succession statement",
                         "no good copy of the software key");
-    /* A key that we would not make may sign no digests (Ed25519): it has no successor by its own word. */
-    if (signer.algorithm == IDM_ALG_NONE)
-        return e->be->file_remove(e->be->self, IDM_F_STATEMENT, err);
     memcpy(message, label, sizeof label);
     memcpy(message + sizeof label, r->software_cert, IDM_SHA256_SIZE);
     memcpy(message + sizeof label + IDM_SHA256_SIZE, r->tpm_cert, IDM_SHA256_SIZE);
@@ -523,6 +520,9 @@ int idm_do_sign_statement(struct idm_engine *e, struct idm_error *err)
     int rc = idm_sha256(message, sizeof message, hash);
     if (rc == 0)
         rc = e->be->sign(e->be->self, &signer, IDM_SHA256, hash, &signature, err);
+    /* A key that we would not make may sign no digests (Ed25519): it has no successor by its own word. */
+    if (rc == IDM_E_CRYPTO && signer.algorithm == IDM_ALG_NONE)
+        return e->be->file_remove(e->be->self, IDM_F_STATEMENT, err);
     if (rc)
         return rc;
     idm_hex(r->software_cert, IDM_SHA256_SIZE, old_hex);

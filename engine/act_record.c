@@ -223,8 +223,7 @@ int idm_do_record_dropped(struct idm_engine *e, struct idm_error *err)
 {
     rebaseline(e);
     idm_close_plan(&e->record);
-    /* A verdict that stays: the next boot would begin it, and drop it, again. */
-    if (e->chip_refused && e->chip_refused != IDM_CHIP_BUSY)
+    if (e->chip_refused) /* not for now: the next boot would begin it, and drop it, again */
         e->record.pending = e->record.pending_on_trial = 0;
     return idm_write_record(e, err);
 }

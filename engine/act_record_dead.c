@@ -150,8 +150,6 @@ static void leave_foreign_chip(struct idm_engine *e)
 
 int idm_do_record_tombstone(struct idm_engine *e, struct idm_error *err)
 {
-    if (e->record.staged)
-        e->record.witness_slack = 1; /* its increment may have happened */
     idm_bury_tpm_identity(&e->record);
     forget_chip(e);
     idm_enter_next(e);

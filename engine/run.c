@@ -113,16 +113,8 @@ static int run_plan(struct idm_engine *e, const struct idm_plan_info *plan, stru
     return 0;
 }
 
-/* What has nothing to do with the chip, and what no next round may rest on. */
-static bool is_our_own(int rc)
-{
-    return rc == IDM_E_MEMORY || rc == IDM_E_UNREADABLE || rc == IDM_E_FULL ||
-           rc == IDM_E_READ_ONLY || rc == IDM_E_STORAGE || rc == IDM_E_INTERNAL;
-}
-
 /* A chip may answer questions and still refuse to make the key: that is a verdict about the chip, with which
- * the next round goes on. Beside a software identity that works, whatever keeps the key from being made is one,
- * for this boot: else nothing below would ever be looked at, and no update could mend it. */
+ * the next round goes on. */
 static bool refused_first_key(struct idm_engine *e, int rc)
 {
     bool first = e->facts.state == IDM_S_blank;
@@ -133,8 +125,6 @@ static bool refused_first_key(struct idm_engine *e, int rc)
         e->chip_refused = IDM_CHIP_FAILED;
     else if (rc == IDM_E_TPM_OWNED || rc == IDM_E_TPM_TAKEN)
         e->chip_refused = IDM_CHIP_OWNED;
-    else if (moving && !is_our_own(rc))
-        e->chip_refused = IDM_CHIP_BUSY;
     else
         return false;
     return true;
@@ -264,8 +254,6 @@ static struct idm_request fold_request(const struct idm_engine *e, const struct 
     if (is_hook(ask->kind)) {
         request.target_legacy =
             ask->target->kind == IDM_SLOT_LEGACY || ask->target->kind == IDM_SLOT_UNKNOWN;
-        request.reads_newer =
-            ask->target->kind == IDM_SLOT_AWARE && ask->target->format > IDM_RECORD_VERSION;
         request.late = idm_hook_is_late(e, ask->kind, ask->target);
     }
     return request;

@@ -162,8 +162,7 @@ static void settle_install(const struct idm_engine *e, struct idm_record *r)
                 (e->bootenv.trial == IDM_NO && (install->booted || install->written));
     /* Which slots there are nobody says, so no slot can keep the updater's word that an old image is there:
      * the installation does, until the next one. */
-    bool homeless =
-        !e->images.other[0] && maybe_legacy((enum idm_slot_kind)install->kind) && install->written;
+    bool homeless = !e->images.other[0] && install->kind == IDM_SLOT_LEGACY && install->written;
     if (over && !homeless)
         end_install(e, install);
 }

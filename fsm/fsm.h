@@ -280,15 +280,14 @@ enum idm_request_kind {
 
 struct idm_request {
     enum idm_request_kind kind;
-    bool target_legacy; /* PRE_INSTALL: the image is legacy, or nobody said what it is */
-    bool reads_newer;   /* PRE_INSTALL: the image reads a newer record format than this program */
-    bool late;          /* a hook whose installation is not the open one */
-    bool without_tpm;   /* RESET: the operator says that the chip is gone */
-    bool clears;        /* RESET: by TPM2_Clear */
-    const char *unfit;  /* IMPORT, ADOPT, REUSE: why that key may not be ours; CERT: why that
+    bool target_legacy;       /* PRE_INSTALL: the image is legacy, or nobody said what it is */
+    bool late;                /* a hook whose installation is not the open one */
+    bool without_tpm;         /* RESET: the operator says that the chip is gone */
+    bool clears;              /* RESET: by TPM2_Clear */
+    const char *unfit;        /* IMPORT, ADOPT, REUSE: why that key may not be ours; CERT: why that
                                  certificate may not; NULL: it may */
-    bool prepared;      /* CERT: for the identity that a migration prepared */
-    bool key_certified; /* the same: the config certificate is that key's */
+    bool prepared;            /* CERT: for the identity that a migration prepared */
+    bool key_certified;       /* the same: the config certificate is that key's */
     enum idm_reason held_for; /* RELEASE: what the boot loop before was held for; none: not held */
     enum idm_reason named;    /* RELEASE: the reason that the operator named */
 };

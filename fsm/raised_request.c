@@ -55,9 +55,6 @@ RAISED(hook_blind)
 
 RAISED(pre_install_impossible)
 {
-    /* The image that wrote the record may be the one that is to be overwritten. */
-    if (installing(r, false) && f->record == IDM_RECORD_NEWER)
-        return !r->reads_newer;
     if (!installing(r, true))
         return false;
     if (blind(f, r)) /* what the old image would find there cannot be seen */
@@ -70,8 +67,9 @@ RAISED(pre_install_impossible)
         return true;
     if (f->legacy_unwanted && tpm_active(f))
         return true;
-    /* Where boot restored nothing it may not: the storage or the record is not to be believed. */
-    if (f->held && holds_pair(f->state) && !foreign_pair(f) && !pair_of_record(f))
+    /* What boot may not restore, because the storage or the record is not to be believed. */
+    bool unbelieved = f->record_forged || f->moved == IDM_FACT_YES || idm_raised_rolled_back(f, r);
+    if (unbelieved && holds_pair(f->state) && !foreign_pair(f) && !pair_of_record(f))
         return true;
     bool sealed = f->seal != IDM_SEAL_NONE && f->proof == IDM_PROOF_GIVEN;
     return !plain_pair(f) && !sealed;

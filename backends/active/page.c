@@ -59,6 +59,8 @@ bool idm_page_wait(const struct idm_page *page, uint32_t generation, int timeout
 {
     int64_t end = now_ms() + timeout_ms;
     for (;;) {
+        uint32_t told =
+            atomic_load(&page->generation); /* first: what is stored after it wakes us */
         if (idm_page_generation(idm_page_word(page)) != generation)
             return true;
         int64_t left = timeout_ms < 0 ? 0 : end - now_ms();
@@ -66,8 +68,8 @@ bool idm_page_wait(const struct idm_page *page, uint32_t generation, int timeout
             return false;
         struct timespec time = {.tv_sec = (time_t)(left / 1000), .tv_nsec = left % 1000 * 1000000};
         /* Shared, not private: the writer is another process. Spurious ends are looked at above. */
-        (void)syscall(SYS_futex, &page->generation, FUTEX_WAIT, generation,
-                      timeout_ms < 0 ? NULL : &time, NULL, 0);
+        (void)syscall(SYS_futex, &page->generation, FUTEX_WAIT, told, timeout_ms < 0 ? NULL : &time,
+                      NULL, 0);
     }
 }
 

@@ -92,7 +92,7 @@ static int take_file(struct reading *reading, int dir, const char *name, const c
 {
     struct taking taking = {.reading = reading, .shown = shown, .warnings_left = WARNINGS_MAX};
     int r = idm_settings_file_parse(dir, name, shown, take_key, &taking, err);
-    if (r == 0 && taking.failed)
+    if (taking.failed)
         r = idm_fail(err, IDM_E_MEMORY, what, "%s", idm_error_sentence(IDM_E_MEMORY));
     return r;
 }

@@ -289,6 +289,8 @@ int main(int argc, char **argv)
                              .mounts = -1,
                              .credit = LOOKS_AT_ONCE};
     struct idm_error err = {0};
+    (void)signal(SIGCHLD,
+                 SIG_DFL); /* ignored by the caller, it would keep from us how boot ended */
     if (!idm_options_open_standard())
         return 5;
     (void)umask(022);

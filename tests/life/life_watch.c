@@ -77,6 +77,7 @@ static void start_watch_fed(const char *retry, const char *watchdog_usec)
         (void)setenv("NOTIFY_SOCKET", socket_path, 1);
         if (watchdog_usec != NULL)
             (void)setenv("WATCHDOG_USEC", watchdog_usec, 1);
+        (void)signal(SIGCHLD, SIG_IGN); /* what outlives exec must not count */
         (void)execl(WATCH, WATCH, "--root", device.root, "--tcti", device.tcti, "--retry", retry,
                     (char *)NULL);
         _exit(127);

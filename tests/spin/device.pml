@@ -217,7 +217,7 @@ bit restless, marker_wrong, exposed, overwritten;
 
 /* ---- requests ---- */
 #define raised_pre_install_impossible (request == R_PRE_LEGACY && !is_state(blank) && \
-        ((is_state(none) && !pair_fits) || is_state(resetting) || (held && holds_pair && !recorded_pair && !foreign_pair) || \
+        ((is_state(none) && !pair_fits) || is_state(resetting) || (counter_wrong && holds_pair && !recorded_pair && !foreign_pair) || \
          (recorded && !plain_pair && !(sealed && proof))))
 #define raised_pre_install_legacy (request == R_PRE_LEGACY)
 #define raised_pre_install_aware (request == R_PRE_AWARE)
@@ -343,7 +343,6 @@ inline do_action() {
   :: action == A_record_tpm_identity -> need_chip();
      if :: !failed -> r_tpm = f_tss; chip = OK; r_state = next; close_plan(); settle_slots() :: else -> skip fi
   :: action == A_record_tombstone ->
-     if :: r_staged -> r_slack = 1 :: else -> skip fi;
      bury_tpm();
      if :: chip == CLEARED || counter_lost -> r_witness = 0 :: else -> skip fi;
      r_state = next; close_plan()

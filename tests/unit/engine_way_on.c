@@ -163,21 +163,6 @@ static void staged_and_the_chip_gone(void)
     sim.chip.answers = IDM_E_TPM_BUSY;
 }
 
-Test(engine_way_on, dropping_a_staged_switch_is_no_older_disk)
-{
-    staged_and_the_chip_gone();
-    held(IDM_R_tpm_busy);
-    (void)ask(IDM_REQ_ABORT);
-    cr_assert_eq(outcome.state, IDM_S_software);
-    sim.chip.answers = 0;
-    boots(IDM_EXIT_DONE);
-    cr_assert_eq(outcome.mode, IDM_MODE_SOFTWARE);
-    cr_assert_eq(ask(IDM_REQ_PREPARE), IDM_EXIT_DONE, "held for %s",
-                 idm_reason_word(outcome.held_for));
-    cr_assert_eq(ask(IDM_REQ_COMMIT), IDM_EXIT_DONE);
-    cr_assert_eq(outcome.mode, IDM_MODE_TPM);
-}
-
 Test(engine_way_on, an_old_image_does_not_wait_for_the_chip_of_a_staged_switch)
 {
     static const enum idm_file files[] = {IDM_F_CONFIG_CERT, IDM_F_CONFIG_KEY};
@@ -227,28 +212,6 @@ static int issues_nothing(void *self, const struct idm_cert_profile *profile,
     (void)signer;
     (void)ret_pem;
     return idm_fail(err, IDM_E_CRYPTO, "make a certificate", "never");
-}
-
-/* Whatever it is that fails, and for how long: nothing else waits for it. */
-Test(engine_way_on, a_switch_that_cannot_be_made_stops_nothing_else)
-{
-    idm_sim_mint(&sim);
-    boots(IDM_EXIT_DONE);
-    int (*issues)(void *, const struct idm_cert_profile *, const struct idm_signer *,
-                  struct idm_bytes *, struct idm_error *) = sim.backends.cert_issue;
-    uint32_t cert = idm_sim_cert_of(&sim, IDM_F_CONFIG_CERT);
-    sim.backends.cert_issue = issues_nothing;
-    for (int i = 0; i < 3; i++) {
-        idm_sim_delete(&sim, IDM_F_CONFIG_CERT);
-        boots(IDM_EXIT_DONE);
-        cr_assert_eq(outcome.mode, IDM_MODE_SOFTWARE);
-        cr_assert_eq(idm_sim_cert_of(&sim, IDM_F_CONFIG_CERT), cert);
-        cr_assert_eq(hook(IDM_REQ_PRE_INSTALL, IDM_SLOT_LEGACY), IDM_EXIT_DONE);
-    }
-    sim.backends.cert_issue = issues;
-    cr_assert_eq(hook(IDM_REQ_INSTALL_FAILED, IDM_SLOT_LEGACY), IDM_EXIT_DONE);
-    boots(IDM_EXIT_DONE);
-    cr_assert_eq(outcome.mode, IDM_MODE_TPM, "what is due is not forgotten");
 }
 
 /* The update may be what mends it. What an old image needs there is not. */

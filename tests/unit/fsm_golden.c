@@ -115,7 +115,6 @@ static void expect(const char *source, const struct idm_facts *f, struct idm_req
     } while (0)
 #define AS_IS          (void)0
 #define PLAIN(what)    ((struct idm_request){.kind = IDM_REQ_##what})
-#define INSTALL_NEWER  ((struct idm_request){.kind = IDM_REQ_PRE_INSTALL, .reads_newer = true})
 #define INSTALL_LEGACY ((struct idm_request){.kind = IDM_REQ_PRE_INSTALL, .target_legacy = true})
 #define RESET_WITHOUT  ((struct idm_request){.kind = IDM_REQ_RESET, .without_tpm = true})
 
@@ -329,19 +328,25 @@ Test(fsm_golden, migrations_and_hooks)
         pre_install_impossible, REFUSE, tpm, none, nothing);
     ASK("table: nothing else", tpm, AS_IS, PLAIN(PRE_INSTALL), pre_install_aware, GO, tpm, none,
         open_install);
-    ASK("I1: held for what forbids a repair", dual,
-        (f.held = true, f.config_cert = IDM_FILE_ABSENT, f.config_pair_fits = false),
+#define MOVED f.moved = IDM_FACT_YES
+#define TORN  f.config_cert = IDM_FILE_ABSENT, f.config_pair_fits = false
+    ASK("I1: a disk that may not be repaired", dual, (MOVED, TORN), INSTALL_LEGACY,
+        pre_install_impossible, REFUSE, tpm_dual, none, nothing);
+    ASK("the same: another's record", dual, (f.record_forged = true, TORN), INSTALL_LEGACY,
+        pre_install_impossible, REFUSE, tpm_dual, none, nothing);
+    ASK("the same: an older disk", dual, (f.counter = IDM_COUNTER_ILLEGAL, TORN), INSTALL_LEGACY,
+        pre_install_impossible, REFUSE, tpm_dual, none, nothing);
+    ASK("the same: a renewal is not carried out", dual, (MOVED, f.config_cert = IDM_FILE_FORMER),
         INSTALL_LEGACY, pre_install_impossible, REFUSE, tpm_dual, none, nothing);
-    ASK("the same: the renewal is not carried out", dual,
-        (f.held = true, f.config_cert = IDM_FILE_FORMER), INSTALL_LEGACY, pre_install_impossible,
-        REFUSE, tpm_dual, none, nothing);
     ASK("I1: a whole pair that somebody made works", dual,
-        (f.held = true, f.config_cert = f.config_key = IDM_FILE_OTHER), INSTALL_LEGACY,
+        (MOVED, f.config_cert = f.config_key = IDM_FILE_OTHER), INSTALL_LEGACY, pre_install_legacy,
+        GO, tpm_dual, none, open_install);
+    ASK("I1: so does the recorded one", dual, MOVED, INSTALL_LEGACY, pre_install_legacy, GO,
+        tpm_dual, none, open_install);
+    ASK("table: the unseal makes it whole", tpm, MOVED, INSTALL_LEGACY, pre_install_legacy, GO,
+        tpm_dual, none, install_and_unseal);
+    ASK("I1: held for its chip alone, it is restored", dual, (f.held = true, TORN), INSTALL_LEGACY,
         pre_install_legacy, GO, tpm_dual, none, open_install);
-    ASK("design 8: a newer record", virgin, f.record = IDM_RECORD_NEWER, PLAIN(PRE_INSTALL),
-        pre_install_impossible, REFUSE, none, none, nothing);
-    ASK("design 8: an image that reads it", virgin, f.record = IDM_RECORD_NEWER, INSTALL_NEWER,
-        none, MISSING, none, none, nothing);
     ASK("I11: what is wiped is restored before anything is written", dual, WIPED, INSTALL_LEGACY,
         pre_install_impossible, REFUSE, tpm_dual, none, nothing);
     ASK("I11: the same", tpm, f.config_folder_gone = true, PLAIN(PREPARE), request_blind, REFUSE,
