@@ -110,9 +110,8 @@ struct idm_engine {
     const struct idm_ask *ask;     /* the request, or NULL */
     enum idm_request_kind request; /* the request that this process will make: what must be asked */
     uint64_t reasons;
-    uint64_t tried[2]; /* events whose plan failed and may */
-    enum idm_chip
-        chip_refused; /* what the chip's refusal to make the first key says of it */
+    uint64_t tried[2];          /* events whose plan failed and may */
+    enum idm_chip chip_refused; /* what the chip's refusal to make the first key says of it */
     bool ended_held;
     bool reset_done;      /* a factory reset ended in this process */
     bool unrecorded_pair; /* in use without a record, for want of room */
