@@ -311,7 +311,8 @@ Test(support_device, preloads_are_harmless_without_their_variables)
                          (const char *const[]){"date", "+%s", NULL}),
                  0);
     cr_assert_geq(atoll(run.out), before);
-    cr_assert_leq(atoll(run.out), time(NULL) + 1); /* time(2) looks at a clock that ticks coarsely */
+    cr_assert_leq(atoll(run.out),
+                  time(NULL) + 1); /* time(2) looks at a clock that ticks coarsely */
     open_device(&(struct idm_device_options){.without_tpm = true, .legacy = true});
     cr_assert_eq(idm_run(&cut, &(struct idm_run_options){.env = cut_env},
                          (const char *const[]){"rm", "-r", device.root, NULL}),
